@@ -1,1 +1,43 @@
-//! placeholder
+//! Sample data, load generator, demo and benchmark.
+//!
+//! The crate sees the product from outside: it starts the pooler as a child process, connects to it as any client
+//! does, and reads what the pooler's console tells. It never links the pooler. Every answer is compared with what the
+//! sample data must hold, so a wrong answer is an error and not a fast request.
+//!
+//! * [`Dataset`] and [`load_sample_data`]: an insurer's data, the same for the same seed.
+//! * [`run_traffic`]: an insurer's application as load, on thousands of connections.
+
+mod console_client;
+mod data;
+mod demo;
+mod demo_report;
+mod generator;
+mod interrupt;
+mod load;
+mod login;
+mod machine;
+mod mix;
+mod pooler_config;
+mod pooler_process;
+mod private_server;
+mod rows;
+mod running_pooler;
+mod sampler;
+mod screen;
+mod select;
+mod server;
+mod text;
+mod traffic;
+
+pub use data::dataset::{Counts, Dataset};
+pub use demo::{DemoOptions, demo};
+pub use demo_report::DemoReport;
+pub use generator::{Errors, Latency, Limit};
+pub use load::{load_sample_data, now_seconds};
+pub use machine::Machine;
+pub use mix::Statements;
+pub use pooler_config::Auth;
+pub use pooler_process::PoolerCommand;
+pub use select::Protocol;
+pub use server::{Address, Server};
+pub use traffic::{TrafficOptions, TrafficReport, run_traffic};

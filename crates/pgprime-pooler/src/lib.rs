@@ -1,1 +1,7 @@
-//! placeholder
+//! The pooler.
+//!
+//! x
+
+pub mod core;
+pub mod settings;
+pub mod userlist;

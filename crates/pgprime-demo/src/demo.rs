@@ -1,0 +1,258 @@
+//! The demo: a private PostgreSQL with an insurer's data, the pooler in front of it, and ten thousand clients.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::data::dataset::Dataset;
+use crate::demo_report::DemoReport;
+use crate::generator::{Generator, Limit, LoginOutcome, Outcome, Progress};
+use crate::interrupt::{go_on, stop_flag};
+use crate::load::{load_sample_data, now_seconds};
+use crate::machine::{Machine, allow_connections};
+use crate::mix::{InsuranceMix, Statements};
+use crate::pooler_config::Auth;
+use crate::pooler_process::PoolerCommand;
+use crate::private_server::PrivateServer;
+use crate::running_pooler::{PoolerSetup, RunningPooler};
+use crate::sampler::{Sampler, Samples};
+use crate::screen::Screen;
+use crate::server::Address;
+use crate::text::{grouped, milliseconds};
+use crate::traffic::TrafficOptions;
+
+const DATABASE: &str = "insurance";
+const SEED: u64 = 20_240_229;
+
+/// What the demo is to show.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Client connections. Default 10,000: what the product is for.
+    pub clients: u32,
+    /// Seconds of load. Default 20: enough for steady percentiles.
+    pub seconds: u32,
+    /// Size of the sample data; 1 is about a million rows. Default 1.
+    pub scale: f64,
+    /// Requests per second over all clients. Default 2,000: what a machine with two cores carries beside the
+    /// generator, with room to spare, so that latencies show the pooler and not a queue.
+    pub rate: f64,
+    /// Server connections the pooler may open. Default 25.
+    pub pool_size: u32,
+    /// The pooler to start.
+    pub pooler: PoolerCommand,
+    /// How reads are executed. Default: named prepared statements.
+    pub statements: Statements,
+    /// Print the report as JSON on standard output.
+    pub json: bool,
+    /// Stay up after the load, until Ctrl-C.
+    pub keep: bool,
+}
+
+impl DemoOptions {
+    /// The defaults, with the given pooler.
+    pub fn new(pooler: PoolerCommand) -> Self {
+        Self {
+            clients: 10_000,
+            seconds: 20,
+            scale: 1.0,
+            rate: 2000.0,
+            pool_size: 25,
+            pooler,
+            statements: Statements::Named,
+            json: false,
+            keep: false,
+        }
+    }
+}
+
+/// Runs the demo and prints its report on standard output; progress goes to standard error. The report also tells
+/// whether it was [clean](DemoReport::is_clean).
+///
+/// # Errors
+/// The limit of open files is too low for the clients asked for; PostgreSQL or the pooler cannot be started; a client
+/// cannot log in; the process was interrupted before the load ran.
+pub fn demo(options: &DemoOptions) -> anyhow::Result<DemoReport> {
+    allow_connections(u64::from(options.clients) + u64::from(options.pool_size))?;
+    let stop = stop_flag()?;
+    let mut screen = Screen::new();
+    let data = Dataset::new(options.scale, SEED, now_seconds());
+
+    screen.line("starting a private PostgreSQL");
+    let server = PrivateServer::start(DATABASE)?;
+    let load_seconds = load(&server, &data, &mut screen, &stop)?;
+    screen.line("starting the pooler");
+    let setup = PoolerSetup {
+        command: &options.pooler,
+        pool_size: options.pool_size,
+        clients: options.clients,
+        auth: Auth::Trust,
+    };
+    let pooler = RunningPooler::start(&server, &setup)?;
+    go_on(&stop)?;
+
+    let stage = Stage { options, data: &data, server: &server, pooler: &pooler, stop: &stop };
+    let report = stage.play(load_seconds, &mut screen)?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("\n{}", report.text());
+    }
+    if options.keep {
+        stay_up(&server, &pooler, &mut screen, &stop);
+    }
+    Ok(report)
+}
+
+fn load(
+    server: &PrivateServer,
+    data: &Dataset,
+    screen: &mut Screen,
+    stop: &AtomicBool,
+) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    let total = data.counts.total();
+    screen.line(&format!("loading {} rows of sample data", grouped(total)));
+    load_sample_data(&server.as_application(), data, &mut |step, rows| {
+        screen.bar(step, rows, total);
+        go_on(stop)
+    })?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Everything the load needs.
+struct Stage<'a> {
+    options: &'a DemoOptions,
+    data: &'a Dataset,
+    server: &'a PrivateServer,
+    pooler: &'a RunningPooler,
+    stop: &'a AtomicBool,
+}
+
+/// What was measured around the load.
+struct Measured {
+    login: LoginOutcome,
+    outcome: Outcome,
+    samples: Samples,
+    memory_before_kib: u64,
+    memory_loaded_kib: u64,
+    cpu: Duration,
+}
+
+impl Stage<'_> {
+    fn play(&self, load_seconds: f64, screen: &mut Screen) -> anyhow::Result<DemoReport> {
+        let postgresql = self.server.version()?;
+        let pooler = self.pooler.version().unwrap_or_else(|| "a pooler without a version".to_owned());
+        let measured = self.measure(screen)?;
+        let clients = u64::from(self.options.clients.max(1));
+        let memory_loaded_kib = measured.memory_loaded_kib.max(measured.samples.resident_kib_max);
+        let grown_bytes = memory_loaded_kib.saturating_sub(measured.memory_before_kib) * 1024;
+        let requests = measured.outcome.requests.max(1);
+        Ok(DemoReport {
+            clients: self.options.clients,
+            pool_size: self.options.pool_size,
+            rate: self.options.rate,
+            rows: self.data.counts.total(),
+            load_seconds,
+            login_seconds: measured.login.elapsed.as_secs_f64(),
+            traffic: measured.outcome.into(),
+            servers_max: measured.samples.servers_max,
+            sessions_max: measured.samples.sessions_max,
+            clients_waiting_max: measured.samples.clients_waiting_max,
+            wait_us_max: measured.samples.wait_us_max,
+            memory_before_kib: measured.memory_before_kib,
+            memory_loaded_kib,
+            memory_per_client_bytes: grown_bytes / clients,
+            cpu_us_per_request: measured.cpu.as_secs_f64() * 1e6 / requests as f64,
+            machine: Machine::this(),
+            postgresql,
+            pooler,
+        })
+    }
+
+    fn measure(&self, screen: &mut Screen) -> anyhow::Result<Measured> {
+        let traffic = self.traffic();
+        let application = self.pooler.as_application();
+        let memory_before_kib = self.pooler.resident_kib()?;
+        let mut generator = Generator::new(application, traffic.workload(self.data), self.stop)?;
+        let login = self.log_in(&mut generator, screen)?;
+        go_on(self.stop)?;
+
+        screen.line(&format!("running {:.0} requests/s for {} s", self.options.rate, self.options.seconds));
+        let sampler =
+            Sampler::start(&self.pooler.console(), &self.server.as_admin(), DATABASE, self.pooler.pid())?;
+        let cpu_before = self.pooler.cpu_time()?;
+        let outcome =
+            generator.run(&traffic.run_options(), &mut |progress| screen.changing(&progress_line(progress)))?;
+        let cpu = self.pooler.cpu_time()?.saturating_sub(cpu_before);
+        let memory_loaded_kib = self.pooler.resident_kib()?;
+        let samples = sampler.finish();
+        Ok(Measured { login, outcome, samples, memory_before_kib, memory_loaded_kib, cpu })
+    }
+
+    fn traffic(&self) -> TrafficOptions {
+        TrafficOptions {
+            clients: self.options.clients as usize,
+            rate: Some(self.options.rate),
+            limit: Limit::Duration(Duration::from_secs(self.options.seconds.into())),
+            statements: self.options.statements,
+            seed: SEED,
+        }
+    }
+
+    fn log_in(
+        &self,
+        generator: &mut Generator<'_, InsuranceMix>,
+        screen: &mut Screen,
+    ) -> anyhow::Result<LoginOutcome> {
+        let total = u64::from(self.options.clients);
+        screen.line(&format!("connecting {} clients", grouped(total)));
+        generator.login(self.options.clients as usize, &mut |count| screen.bar("logins", count as u64, total))
+    }
+}
+
+fn progress_line(progress: &Progress) -> String {
+    format!(
+        "  {:3.0} s  {:>7} requests/s  p99 {:>7} ms  {} under way  {} waiting  {} errors",
+        progress.elapsed.as_secs_f64(),
+        grouped(progress.throughput.round() as u64),
+        milliseconds(progress.p99_us),
+        progress.busy,
+        progress.backlog,
+        progress.errors
+    )
+}
+
+fn stay_up(server: &PrivateServer, pooler: &RunningPooler, screen: &mut Screen, stop: &AtomicBool) {
+    let application = pooler.as_application();
+    let Address::Tcp(address) = &application.address else { return };
+    let (host, port, user) = (address.ip(), address.port(), &application.user);
+    screen.line(&format!(
+        "staying up until Ctrl-C\n  \
+         through the pooler   psql 'postgres://{user}@{host}:{port}/{DATABASE}'\n  \
+         the pooler's console psql 'postgres://{user}@{host}:{port}/pgbouncer' -c 'SHOW POOLS'\n  \
+         PostgreSQL directly  psql 'postgres://{user}@{host}:{}/{DATABASE}'",
+        server.port()
+    ));
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_in_one_line() {
+        let progress = Progress {
+            elapsed: Duration::from_millis(3_020),
+            throughput: 1999.7,
+            p99_us: 1_500,
+            busy: 4,
+            backlog: 0,
+            errors: 0,
+        };
+        let expected =
+            "    3 s    2,000 requests/s  p99    1.50 ms  4 under way  0 waiting  0 errors";
+        assert_eq!(progress_line(&progress), expected);
+    }
+}

@@ -1,0 +1,293 @@
+//! What clients send.
+
+use std::time::Instant;
+
+use pgprime_wire::backend::TransactionStatus;
+use pgprime_wire::frame::Header;
+use pgprime_wire::frontend::encode;
+
+use super::client::{ClientState, Passing};
+use super::ids::{ClientId, ServerId};
+use super::lifecycle::ClientEnd;
+use super::replies::{Owner, Reply};
+use super::route::{self, Kind, Link, Route};
+use super::server::ServerState;
+use super::state::{Core, Effect, Mode};
+
+/// A message of which less is there is held back; a larger one goes on piece by piece.
+const HOLD_BYTES_MAX: usize = 16 * 1024;
+/// A client that waits may leave so much in its buffer before its socket is no longer read.
+const WAITING_INPUT_BYTES_MAX: usize = 64 * 1024;
+/// A connection whose peer takes so much without reading is not read from either.
+pub(super) const OUTPUT_BYTES_MAX: usize = 128 * 1024;
+
+impl Core {
+    /// Bytes from a client. They are handled, forwarded or kept: all are taken.
+    pub fn handle_client_data(&mut self, id: ClientId, bytes: &[u8], now: Instant) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Some(pool) = self.pools.get_mut(client.pool.0 as usize).and_then(Option::as_mut) {
+            pool.counters.received_bytes += bytes.len() as u64;
+        }
+        if client.input.is_empty() {
+            let used = self.process(id, bytes, now);
+            if let Some(client) = self.clients.get_mut(id) {
+                client.input.extend_from_slice(bytes.get(used..).unwrap_or_default());
+            }
+        } else {
+            client.input.extend_from_slice(bytes);
+            self.process_held(id, now);
+        }
+        self.run_pool_actions(now);
+    }
+
+    /// Whether the client's socket should be read: its server takes what comes, and it is not waiting with much to say.
+    pub fn may_read_client(&self, id: ClientId) -> bool {
+        let Some(client) = self.clients.get(id) else { return false };
+        match client.state {
+            ClientState::Active(server) => {
+                self.servers.get(server).is_some_and(|server| server.output.len() < OUTPUT_BYTES_MAX)
+            }
+            ClientState::Idle => client.output.len() < OUTPUT_BYTES_MAX,
+            ClientState::LoggingIn(_) | ClientState::Waiting(_) | ClientState::Preparing(_) => {
+                client.input.len() < WAITING_INPUT_BYTES_MAX
+            }
+        }
+    }
+
+    /// The driver has written so many bytes of a client's output.
+    pub fn handle_client_written(&mut self, id: ClientId, count: usize) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let was_full = client.output.len() >= OUTPUT_BYTES_MAX;
+        client.output.advance(count, &mut self.buffers);
+        let server = client.server();
+        if let Some(pool) = self.pools.get_mut(client.pool.0 as usize).and_then(Option::as_mut) {
+            pool.counters.sent_bytes += count as u64;
+        }
+        if was_full && client.output.len() < OUTPUT_BYTES_MAX {
+            self.effects.extend(server.map(Effect::ReadServer));
+            self.effects.push_back(Effect::ReadClient(id));
+        }
+    }
+
+    /// Goes on with what a client sent while it had to wait.
+    pub(super) fn process_held(&mut self, id: ClientId, now: Instant) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.input.is_empty() {
+            return;
+        }
+        let was_full = client.input.len() >= WAITING_INPUT_BYTES_MAX;
+        let mut input = std::mem::take(&mut client.input);
+        let used = self.process(id, &input, now);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        input.drain(..used);
+        // An idle client holds no buffer.
+        if !input.is_empty() {
+            input.append(&mut client.input);
+            client.input = input;
+        }
+        if was_full {
+            self.effects.push_back(Effect::ReadClient(id));
+        }
+    }
+
+    fn process(&mut self, id: ClientId, bytes: &[u8], now: Instant) -> usize {
+        let mut used = 0;
+        while let Some(step) = self.step(id, bytes.get(used..).unwrap_or_default(), now) {
+            used += step;
+        }
+        used
+    }
+
+    /// Handles one message or part of one; `None` when there is nothing more to do now.
+    fn step(&mut self, id: ClientId, bytes: &[u8], now: Instant) -> Option<usize> {
+        let client = self.clients.get_mut(id)?;
+        if bytes.is_empty() {
+            return None;
+        }
+        if client.passing != Passing::Nothing {
+            return self.pass_on(id, bytes);
+        }
+        if !client.takes_input() {
+            return None;
+        }
+        let link = match (client.state, client.skipping) {
+            (ClientState::Active(_), _) => Link::Linked,
+            (_, true) => Link::Skipping,
+            (_, false) => Link::Free,
+        };
+        let header = match Header::peek(bytes) {
+            Ok(header) => header?,
+            Err(error) => {
+                self.end_client(id, ClientEnd::violation(error.to_string()), now);
+                return None;
+            }
+        };
+        if header.len > self.settings.message_bytes_max {
+            let message = format!("message of {} bytes is larger than max_packet_size", header.len);
+            self.end_client(id, ClientEnd::violation(message), now);
+            return None;
+        }
+        match route::classify(header.tag, link) {
+            Route::Server(kind) => self.to_server(id, kind, header, bytes, now),
+            Route::Discard => {
+                client.passing = Passing::Discard(header.len);
+                Some(0)
+            }
+            Route::Ready => {
+                client.skipping = false;
+                client.idle_since = now;
+                self.tell_client_ready(id, TransactionStatus::Idle);
+                Some(header.len)
+            }
+            Route::Leave => {
+                self.end_client(id, ClientEnd::Left, now);
+                None
+            }
+            Route::Violation => {
+                let message = format!("message type {:?} is not expected here", char::from(header.tag));
+                self.end_client(id, ClientEnd::violation(message), now);
+                None
+            }
+        }
+    }
+
+    /// The next piece of a message that is not held whole.
+    fn pass_on(&mut self, id: ClientId, bytes: &[u8]) -> Option<usize> {
+        let client = self.clients.get_mut(id)?;
+        let (remaining, server) = match client.passing {
+            Passing::Forward(remaining) => (remaining, client.server()),
+            Passing::Discard(remaining) => (remaining, None),
+            Passing::Nothing => return None,
+        };
+        let count = remaining.min(bytes.len());
+        client.passing = match client.passing {
+            _ if count == remaining => Passing::Nothing,
+            Passing::Forward(_) => Passing::Forward(remaining - count),
+            _ => Passing::Discard(remaining - count),
+        };
+        if let Some(server) = server {
+            let piece = bytes.get(..count)?;
+            self.tell_server(server, |out| out.extend_from_slice(piece));
+        }
+        Some(count)
+    }
+
+    fn to_server(&mut self, id: ClientId, kind: Kind, header: Header, bytes: &[u8], now: Instant) -> Option<usize> {
+        let is_whole = bytes.len() >= header.len;
+        let streams = matches!(kind, Kind::Query | Kind::FunctionCall | Kind::Bind | Kind::CopyData);
+        if !is_whole && !(streams && bytes.len() >= HOLD_BYTES_MAX.min(header.len)) {
+            // Half a message must not hold a server.
+            let held_max = if matches!(kind, Kind::Parse) { usize::MAX } else { HOLD_BYTES_MAX };
+            if header.len > held_max && !streams {
+                self.end_client(id, ClientEnd::violation(format!("message of {} bytes is too long", header.len)), now);
+            }
+            return None;
+        }
+        let server = self.server_of(id, now)?;
+        self.begin_request(id, server, now);
+        let message = bytes.get(..header.len).unwrap_or(bytes);
+        let taken = self.forward(id, server, kind, header, message);
+        if taken < header.len
+            && let Some(client) = self.clients.get_mut(id)
+        {
+            client.passing = Passing::Forward(header.len - taken);
+        }
+        Some(taken)
+    }
+
+    /// The client's server, if it has one or gets one at once. Otherwise it waits.
+    fn server_of(&mut self, id: ClientId, now: Instant) -> Option<ServerId> {
+        let client = self.clients.get_mut(id)?;
+        if client.state == ClientState::Idle {
+            let pool = client.pool;
+            client.request_at = now;
+            self.request_server(id, pool, now);
+            self.run_pool_actions(now);
+        }
+        match self.clients.get(id)?.state {
+            ClientState::Active(server) => Some(server),
+            _ => None,
+        }
+    }
+
+    fn begin_request(&mut self, id: ClientId, server_id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get_mut(server_id) else { return };
+        if server.request_at.is_none() {
+            server.request_at = Some(now);
+            server.transaction_at.get_or_insert(now);
+            if server.status == TransactionStatus::Idle && server.replies.is_settled() {
+                server.replay.begin();
+            } else {
+                server.replay.give_up();
+            }
+            if let Some(client) = self.clients.get_mut(id) {
+                client.request_at = now;
+            }
+        }
+    }
+
+    /// Sends a message on, and notes what it will be answered with. Returns how many bytes of it were taken.
+    fn forward(&mut self, id: ClientId, server_id: ServerId, kind: Kind, header: Header, message: &[u8]) -> usize {
+        let owner = Owner::Client(id);
+        if self.tracks_statements(id) && matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Close) {
+            if let Some(server) = self.servers.get_mut(server_id) {
+                if message.len() == header.len { server.replay.record(message) } else { server.replay.give_up() }
+            }
+            return self.forward_prepared(id, server_id, kind, header, message);
+        }
+        let translated = match kind {
+            Kind::Query if message.len() == header.len && self.tracks_statements(id) => {
+                self.translated_query(id, server_id, header.body(message))
+            }
+            _ => None,
+        };
+        let Some(server) = self.servers.get_mut(server_id) else { return message.len() };
+        match kind {
+            Kind::Query | Kind::FunctionCall => {
+                server.statements.set_unnamed(None);
+                server.replay.give_up();
+                server.replies.push(owner, Reply::Query);
+            }
+            Kind::Parse => server.replies.push(owner, Reply::Parse(None)),
+            Kind::Bind => server.replies.push(owner, Reply::Bind),
+            Kind::Describe => server.replies.push(owner, Reply::Describe),
+            Kind::Execute => server.replies.push(owner, Reply::Execute),
+            Kind::Close => server.replies.push(owner, Reply::Close),
+            Kind::Sync => server.replies.push(owner, Reply::Sync),
+            Kind::Flush => server.replies.note_flush(),
+            Kind::CopyData => server.replay.give_up(),
+            Kind::CopyEnd => server.replies.push(owner, Reply::CopyEnd),
+        }
+        if matches!(kind, Kind::Execute | Kind::Sync | Kind::Flush) {
+            server.replay.record(message);
+        }
+        self.tell_server(server_id, |out| match translated {
+            Some(text) => encode::query(out, &text),
+            None => out.extend_from_slice(message),
+        });
+        message.len()
+    }
+
+    /// Whether the pooler keeps track of the client's prepared statements, because its servers change.
+    pub(super) fn tracks_statements(&self, id: ClientId) -> bool {
+        let mode = self.clients.get(id).and_then(|client| self.pool(client.pool)).map(|pool| pool.profile.mode);
+        self.settings.prepared_statements_max > 0 && mode != Some(Mode::Session)
+    }
+
+    /// Takes the bytes that are still to come of a message for a server that is gone.
+    pub(super) fn discard_rest(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id)
+            && let Passing::Forward(remaining) = client.passing
+        {
+            client.passing = Passing::Discard(remaining);
+        }
+    }
+
+    /// Whether a client is in the middle of sending a message to its server.
+    pub(super) fn is_amid_message(&self, server: ServerId) -> bool {
+        let Some(ServerState::Active(client)) = self.servers.get(server).map(|server| server.state) else {
+            return false;
+        };
+        self.clients.get(client).is_some_and(|client| matches!(client.passing, Passing::Forward(_)))
+    }
+}

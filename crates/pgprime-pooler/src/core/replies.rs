@@ -1,0 +1,260 @@
+//! What a server still owes, message by message, and to whom.
+//!
+//! Every message that makes a server answer puts an [`Expected`] into the queue, in the order of sending. Replies are
+//! matched against the front, so that each goes to the connection that asked, messages which the pooler sent of its own
+//! accord are swallowed, and replies which the pooler gives itself appear in their proper place.
+
+use std::collections::VecDeque;
+
+use super::ids::ClientId;
+use super::statements::StatementId;
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Client(ClientId),
+    Pooler(Task),
+}
+
+/// What the pooler asks a server for on its own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Setting the client's parameters.
+    Parameters,
+    /// Making the server clean before it returns to the pool.
+    Cleanup,
+    /// Preparing or closing a statement amid a client's request.
+    Statement,
+    /// Forgetting outdated statements before a client's request is sent again.
+    Heal,
+}
+
+/// A reply the pooler gives in the server's stead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    ParseComplete,
+    CloseComplete,
+}
+
+/// What one message is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// ParseComplete; the statement is known to the server by name from then on.
+    Parse(Option<StatementId>),
+    Bind,
+    /// RowDescription or NoData, after ParameterDescription for a statement.
+    Describe,
+    /// CommandComplete, EmptyQueryResponse or PortalSuspended, after rows.
+    Execute,
+    Close,
+    /// Everything up to ReadyForQuery.
+    Query,
+    /// ReadyForQuery.
+    Sync,
+    /// No reply of the server's: the pooler writes this one.
+    Written(Written),
+    /// No reply at all: the end of data that the client sends for a COPY.
+    CopyEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) owner: Owner,
+    pub(crate) reply: Reply,
+}
+
+/// A reply that answers nothing that was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unexpected;
+
+/// The queue of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    queue: VecDeque<Expected>,
+    /// The server ignores everything up to the next Sync.
+    skipping: bool,
+    /// Messages of an extended request have been sent since the last Sync.
+    unsynced: bool,
+    /// The server reads data for COPY and ignores Sync.
+    copy_in: bool,
+}
+
+impl Replies {
+    /// Whether nothing is owed and no extended request is open.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.queue.is_empty() && !self.unsynced
+    }
+
+    /// Whether the server ignores what it gets, up to Sync.
+    pub(crate) fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
+    pub(crate) fn push(&mut self, owner: Owner, reply: Reply) {
+        match reply {
+            Reply::CopyEnd if self.copy_in => {
+                self.copy_in = false;
+                return;
+            }
+            Reply::Sync if self.copy_in => return,
+            Reply::Sync => {
+                self.skipping = false;
+                self.unsynced = false;
+            }
+            Reply::Query | Reply::CopyEnd => {}
+            _ => self.unsynced |= owner != Owner::Pooler(Task::Statement),
+        }
+        if !self.skipping {
+            self.queue.push_back(Expected { owner, reply });
+        }
+    }
+
+    /// A Flush was sent: it opens an extended request as the other messages do.
+    pub(crate) fn note_flush(&mut self) {
+        self.unsynced = true;
+    }
+
+    /// Who gets the next message of the server, if anybody asked for one.
+    pub(crate) fn recipient(&self) -> Option<Owner> {
+        self.queue.front().map(|expected| expected.owner)
+    }
+
+    /// Takes the reply that the pooler has to write now, if it is its turn.
+    pub(crate) fn pop_written(&mut self) -> Option<(Owner, Written)> {
+        loop {
+            match self.queue.front()? {
+                Expected { owner, reply: Reply::Written(written) } => {
+                    let taken = (*owner, *written);
+                    self.queue.pop_front();
+                    return Some(taken);
+                }
+                Expected { reply: Reply::CopyEnd, .. } => {
+                    self.queue.pop_front();
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// The server completed one message of an extended request.
+    pub(crate) fn complete(&mut self, is_answer: fn(&Reply) -> bool) -> Result<Expected, Unexpected> {
+        match self.queue.front() {
+            Some(front) if is_answer(&front.reply) => self.queue.pop_front().ok_or(Unexpected),
+            // Within a simple query the same messages end a statement, not the query.
+            Some(front) if front.reply == Reply::Query => Ok(*front),
+            _ => Err(Unexpected),
+        }
+    }
+
+    /// The server expects data for COPY: what was sent as Sync before the data ends is ignored.
+    pub(crate) fn copy_in_begins(&mut self) {
+        let end = self.queue.iter().position(|expected| expected.reply == Reply::CopyEnd);
+        self.copy_in = end.is_none();
+        let bound = end.unwrap_or(self.queue.len());
+        let mut place = 0;
+        self.queue.retain(|expected| {
+            place += 1;
+            place > bound || expected.reply != Reply::Sync
+        });
+    }
+
+    /// The owner of the request that an ErrorResponse ends; `None` when nothing was asked.
+    pub(crate) fn error_recipient(&self) -> Option<Owner> {
+        let is_end = |expected: &&Expected| matches!(expected.reply, Reply::Query | Reply::Sync);
+        let end = self.queue.iter().find(is_end).map(|expected| expected.owner);
+        let client = self.queue.iter().map(|expected| expected.owner).find(|owner| matches!(owner, Owner::Client(_)));
+        end.or(client).or(self.recipient())
+    }
+
+    /// An error ends the request at the front; returns what will not be answered any more.
+    pub(crate) fn fail(&mut self) -> Vec<Expected> {
+        self.copy_in = false;
+        if self.queue.front().is_some_and(|front| front.reply == Reply::Query) {
+            return Vec::new();
+        }
+        let end = self.queue.iter().position(|expected| expected.reply == Reply::Sync);
+        self.skipping = end.is_none();
+        self.queue.drain(..end.unwrap_or(self.queue.len())).collect()
+    }
+
+    /// ReadyForQuery: the request at the front is over.
+    pub(crate) fn ready(&mut self) -> Result<Owner, Unexpected> {
+        match self.queue.front() {
+            Some(Expected { owner, reply: Reply::Query | Reply::Sync }) => {
+                let owner = *owner;
+                self.queue.pop_front();
+                self.copy_in = false;
+                Ok(owner)
+            }
+            _ => Err(Unexpected),
+        }
+    }
+
+    /// How many requests are in flight: ends of requests that are still to be answered.
+    pub(crate) fn requests(&self) -> usize {
+        self.queue.iter().filter(|expected| matches!(expected.reply, Reply::Query | Reply::Sync)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: Owner = Owner::Pooler(Task::Heal);
+
+    fn queue(replies: &[Reply]) -> Replies {
+        let mut queue = Replies::default();
+        for reply in replies {
+            queue.push(CLIENT, *reply);
+        }
+        queue
+    }
+
+    #[test]
+    fn written_replies_keep_their_place() {
+        let mut replies =
+            queue(&[Reply::Written(Written::ParseComplete), Reply::Bind, Reply::Written(Written::CloseComplete), Reply::Sync]);
+        assert_eq!(replies.pop_written(), Some((CLIENT, Written::ParseComplete)));
+        assert_eq!(replies.pop_written(), None);
+        assert!(replies.complete(|reply| *reply == Reply::Bind).is_ok());
+        assert_eq!(replies.pop_written(), Some((CLIENT, Written::CloseComplete)));
+        assert_eq!(replies.ready(), Ok(CLIENT));
+        assert!(replies.is_settled());
+    }
+
+    #[test]
+    fn an_error_skips_to_sync_even_when_it_comes_later() {
+        let mut replies = queue(&[Reply::Parse(None), Reply::Bind]);
+        assert_eq!(replies.fail().len(), 2);
+        replies.push(CLIENT, Reply::Execute);
+        assert!(replies.is_skipping() && !replies.is_settled());
+        replies.push(CLIENT, Reply::Sync);
+        assert_eq!(replies.ready(), Ok(CLIENT));
+        assert!(replies.is_settled());
+    }
+
+    #[test]
+    fn a_sync_before_the_end_of_copy_data_is_not_answered() {
+        let mut replies = queue(&[Reply::Execute, Reply::Sync]);
+        replies.copy_in_begins();
+        replies.push(CLIENT, Reply::CopyEnd);
+        replies.push(CLIENT, Reply::Sync);
+        assert!(replies.complete(|reply| *reply == Reply::Execute).is_ok());
+        assert_eq!(replies.ready(), Ok(CLIENT));
+        assert!(replies.is_settled());
+
+        let mut pipelined = queue(&[Reply::Execute, Reply::Sync, Reply::CopyEnd, Reply::Sync]);
+        pipelined.copy_in_begins();
+        assert!(pipelined.complete(|reply| *reply == Reply::Execute).is_ok());
+        assert_eq!(pipelined.pop_written(), None);
+        assert_eq!(pipelined.ready(), Ok(CLIENT));
+        assert!(pipelined.is_settled());
+    }
+
+    #[test]
+    fn a_reply_nobody_asked_for_is_noticed() {
+        assert_eq!(queue(&[Reply::Bind]).ready(), Err(Unexpected));
+        assert_eq!(queue(&[Reply::Sync]).complete(|reply| *reply == Reply::Bind), Err(Unexpected));
+        assert_eq!(Replies::default().ready(), Err(Unexpected));
+    }
+}
