@@ -194,10 +194,8 @@ mod tests {
     #[test]
     fn an_old_or_incomplete_one_is_named_with_the_reason() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let bin_dir = root.path().join("12/bin");
-        std::fs::create_dir_all(&bin_dir).unwrap();
-        let pattern = format!("{}/*/bin", root.path().display());
+        let bin_dir = create_bin_dir(root.path(), "pg-12");
+        let pattern = format!("{}/pg-*/bin", root.path().display());
         let reason = || search(None, &[&pattern]).unwrap_err().to_string();
 
         write_program(&bin_dir.join("postgres"), "echo 'postgres (PostgreSQL) 12.4'");
@@ -211,10 +209,8 @@ mod tests {
     #[test]
     fn links_in_the_path_are_followed_and_the_newest_wins() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         for version in ["14", "16"] {
-            let bin_dir = root.path().join(format!("pg-{version}/bin"));
-            std::fs::create_dir_all(&bin_dir).unwrap();
+            let bin_dir = create_bin_dir(root.path(), &format!("pg-{version}"));
             for program in PROGRAMS {
                 write_program(&bin_dir.join(program), &format!("echo 'postgres (PostgreSQL) {version}.1'"));
             }
@@ -231,6 +227,16 @@ mod tests {
         let (all, rejected) = usable(candidates(Some(links.as_os_str()), &[&pattern]));
         assert_eq!(all.iter().map(Installation::version_major).collect::<Vec<_>>(), [16, 14]);
         assert_eq!(rejected, [""; 0]);
+    }
+
+    /// Folders that every user may enter, whatever the umask.
+    fn create_bin_dir(root: &Path, name: &str) -> PathBuf {
+        let bin_dir = root.join(name).join("bin");
+        std::fs::create_dir_all(&bin_dir).unwrap();
+        for dir in [root, &root.join(name), &bin_dir] {
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        bin_dir
     }
 
     /// A shell writes the file: were it open for writing here, a process that another test starts at this moment would

@@ -58,7 +58,7 @@ await() {
     done
 }
 
-while read -r ignored; do :; done
+while read -r _; do :; done
 [ -d "$dir" ] || exit 0
 
 # From here on nothing more is started; what was started before has written its process id.
@@ -75,7 +75,7 @@ if [ -n "$started" ]; then
     [ -z "$left" ] || kill -s KILL $left
     await 50 $all
 fi
-for attempt in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
     rm -rf "$dir"
     [ -d "$dir" ] || exit 0
     sleep 0.1

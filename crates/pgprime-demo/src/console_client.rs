@@ -65,7 +65,8 @@ pub(crate) struct ConsoleClient {
 impl ConsoleClient {
     /// Connects and logs in. `patience` is how long any single answer may take.
     pub(crate) fn connect(server: &Server, patience: Option<Duration>) -> anyhow::Result<Self> {
-        let mut client = Self { stream: open(&server.address, patience)?, received: Vec::new(), out: Vec::new() };
+        let mut client =
+            Self { stream: open(&server.address, patience)?, received: Vec::new(), out: Vec::new() };
         let mut material = LoginMaterial::new(server);
         let mut login = Login::default();
         client.stream.write_all(material.startup())?;
@@ -225,7 +226,10 @@ mod tests {
         };
         assert_eq!((rows.len(), rows.first()), (2, Some("a")));
         assert_eq!((rows.cell(0, "sv_idle"), rows.cell(1, "pool")), (Some("3"), Some("b")));
-        assert_eq!((rows.cell(1, "sv_idle"), rows.cell(0, "missing"), rows.cell(2, "pool")), (None, None, None));
+        assert_eq!(
+            (rows.cell(1, "sv_idle"), rows.cell(0, "missing"), rows.cell(2, "pool")),
+            (None, None, None)
+        );
     }
 
     #[test]

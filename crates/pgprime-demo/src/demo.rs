@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+
 use crate::data::dataset::Dataset;
 use crate::demo_report::DemoReport;
-use crate::generator::{Generator, Limit, LoginOutcome, Outcome, Progress};
+use crate::generator::{Generator, Limit, Outcome, Progress};
 use crate::interrupt::{go_on, stop_flag};
 use crate::load::{load_sample_data, now_seconds};
 use crate::machine::{Machine, allow_connections};
@@ -62,15 +64,26 @@ impl DemoOptions {
             keep: false,
         }
     }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.clients == 0 || self.seconds == 0 || self.pool_size == 0 {
+            bail!("clients, seconds and pool size of a demo are at least 1");
+        }
+        if !(self.rate > 0.0 && self.rate.is_finite() && self.scale > 0.0 && self.scale.is_finite()) {
+            bail!("rate and scale of a demo are above 0");
+        }
+        Ok(())
+    }
 }
 
 /// Runs the demo and prints its report on standard output; progress goes to standard error. The report also tells
 /// whether it was [clean](DemoReport::is_clean).
 ///
 /// # Errors
-/// The limit of open files is too low for the clients asked for; PostgreSQL or the pooler cannot be started; a client
+/// Wrong options; the limit of open files is too low for the clients asked for; PostgreSQL or the pooler cannot be started; a client
 /// cannot log in; the process was interrupted before the load ran.
 pub fn demo(options: &DemoOptions) -> anyhow::Result<DemoReport> {
+    options.check()?;
     allow_connections(u64::from(options.clients) + u64::from(options.pool_size))?;
     let stop = stop_flag()?;
     let mut screen = Screen::new();
@@ -129,7 +142,7 @@ struct Stage<'a> {
 
 /// What was measured around the load.
 struct Measured {
-    login: LoginOutcome,
+    login: Duration,
     outcome: Outcome,
     samples: Samples,
     memory_before_kib: u64,
@@ -152,7 +165,7 @@ impl Stage<'_> {
             rate: self.options.rate,
             rows: self.data.counts.total(),
             load_seconds,
-            login_seconds: measured.login.elapsed.as_secs_f64(),
+            login_seconds: measured.login.as_secs_f64(),
             traffic: measured.outcome.into(),
             servers_max: measured.samples.servers_max,
             sessions_max: measured.samples.sessions_max,
@@ -174,14 +187,13 @@ impl Stage<'_> {
         let memory_before_kib = self.pooler.resident_kib()?;
         let mut generator = Generator::new(application, traffic.workload(self.data), self.stop)?;
         let login = self.log_in(&mut generator, screen)?;
-        go_on(self.stop)?;
 
         screen.line(&format!("running {:.0} requests/s for {} s", self.options.rate, self.options.seconds));
         let sampler =
             Sampler::start(&self.pooler.console(), &self.server.as_admin(), DATABASE, self.pooler.pid())?;
         let cpu_before = self.pooler.cpu_time()?;
-        let outcome =
-            generator.run(&traffic.run_options(), &mut |progress| screen.changing(&progress_line(progress)))?;
+        let outcome = generator
+            .run(&traffic.run_options(), &mut |progress| screen.changing(&progress_line(progress)))?;
         let cpu = self.pooler.cpu_time()?.saturating_sub(cpu_before);
         let memory_loaded_kib = self.pooler.resident_kib()?;
         let samples = sampler.finish();
@@ -202,7 +214,7 @@ impl Stage<'_> {
         &self,
         generator: &mut Generator<'_, InsuranceMix>,
         screen: &mut Screen,
-    ) -> anyhow::Result<LoginOutcome> {
+    ) -> anyhow::Result<Duration> {
         let total = u64::from(self.options.clients);
         screen.line(&format!("connecting {} clients", grouped(total)));
         generator.login(self.options.clients as usize, &mut |count| screen.bar("logins", count as u64, total))
@@ -242,6 +254,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn wrong_options_are_refused() {
+        let check = |change: &dyn Fn(&mut DemoOptions)| {
+            let mut options = DemoOptions::new(PoolerCommand::Own("x".into()));
+            change(&mut options);
+            options.check().is_ok()
+        };
+        assert!(check(&|_| {}));
+        assert!(!check(&|options| options.clients = 0));
+        assert!(!check(&|options| options.rate = 0.0));
+        assert!(!check(&|options| options.scale = f64::NAN));
+    }
+
+    #[test]
     fn progress_in_one_line() {
         let progress = Progress {
             elapsed: Duration::from_millis(3_020),
@@ -251,8 +276,7 @@ mod tests {
             backlog: 0,
             errors: 0,
         };
-        let expected =
-            "    3 s    2,000 requests/s  p99    1.50 ms  4 under way  0 waiting  0 errors";
+        let expected = "    3 s    2,000 requests/s  p99    1.50 ms  4 under way  0 waiting  0 errors";
         assert_eq!(progress_line(&progress), expected);
     }
 }

@@ -78,6 +78,9 @@ impl DemoReport {
         for sample in &self.traffic.errors.samples {
             let _ = writeln!(text, "{:<20}{sample}", "");
         }
+        if self.traffic.interrupted {
+            text.push_str("stopped before its time\n");
+        }
         text
     }
 
@@ -90,7 +93,10 @@ impl DemoReport {
             ("logins", format!("{} in {:.1} s", grouped(self.clients.into()), self.login_seconds)),
             (
                 "server connections",
-                format!("{} of {} used; {} in PostgreSQL", self.servers_max, self.pool_size, self.sessions_max),
+                format!(
+                    "{} of {} used; {} in PostgreSQL",
+                    self.servers_max, self.pool_size, self.sessions_max
+                ),
             ),
             (
                 "waits",
@@ -101,7 +107,10 @@ impl DemoReport {
                     traffic.backlog_max
                 ),
             ),
-            ("memory per client", format!("{} (pooler {before} before, {loaded} loaded)", memory(per_client_kib))),
+            (
+                "memory per client",
+                format!("{} (pooler {before} before, {loaded} loaded)", memory(per_client_kib)),
+            ),
             ("pooler CPU", format!("{:.1} µs per request", self.cpu_us_per_request)),
             ("errors", grouped(traffic.errors.count)),
         ]

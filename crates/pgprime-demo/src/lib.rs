@@ -5,8 +5,12 @@
 //! sample data must hold, so a wrong answer is an error and not a fast request.
 //!
 //! * [`Dataset`] and [`load_sample_data`]: an insurer's data, the same for the same seed.
+//! * [`demo`]: all of it together: PostgreSQL, data, pooler, ten thousand clients, a report.
+//! * [`bench`]: the pooler compared with PostgreSQL itself and with other poolers.
 //! * [`run_traffic`]: an insurer's application as load, on thousands of connections.
 
+mod bench;
+mod bench_report;
 mod console_client;
 mod data;
 mod demo;
@@ -29,6 +33,8 @@ mod server;
 mod text;
 mod traffic;
 
+pub use bench::{BenchOptions, bench};
+pub use bench_report::{BenchReport, BenchRun, BenchTarget, LoginRun};
 pub use data::dataset::{Counts, Dataset};
 pub use demo::{DemoOptions, demo};
 pub use demo_report::DemoReport;

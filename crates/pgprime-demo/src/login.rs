@@ -11,7 +11,6 @@ use crate::server::Server;
 
 /// What the logins of many clients have in common. The keys of a password are derived once for each salt, so that
 /// ten thousand logins cost the generator no more than the signatures.
-#[derive(Debug)]
 pub(crate) struct LoginMaterial {
     startup: Vec<u8>,
     password: String,
@@ -36,8 +35,11 @@ pub(crate) enum LoginStep {
 impl LoginMaterial {
     pub(crate) fn new(server: &Server) -> Self {
         let mut startup = Vec::new();
-        let parameters =
-            [("user", server.user.as_str()), ("database", server.database.as_str()), ("client_encoding", "UTF8")];
+        let parameters = [
+            ("user", server.user.as_str()),
+            ("database", server.database.as_str()),
+            ("client_encoding", "UTF8"),
+        ];
         encode_startup(&mut startup, 0, &parameters);
         Self { startup, password: server.password.clone().unwrap_or_default(), derived: None }
     }

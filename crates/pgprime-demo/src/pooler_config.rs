@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 /// How the pooler lets clients in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,18 @@ impl Auth {
         match self {
             Self::Trust => "trust",
             Self::Scram => "scram-sha-256",
+        }
+    }
+}
+
+impl std::str::FromStr for Auth {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "trust" => Ok(Self::Trust),
+            "scram" | "scram-sha-256" => Ok(Self::Scram),
+            _ => bail!("expected trust or scram, found {name:?}"),
         }
     }
 }
@@ -121,6 +133,15 @@ mod tests {
             max_client_conn = 10100\ndefault_pool_size = 25\nquery_wait_timeout = 60\n\
             log_connections = 0\nlog_disconnections = 0\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn methods_by_name() {
+        for auth in [Auth::Trust, Auth::Scram] {
+            assert_eq!(auth.name().parse::<Auth>().unwrap(), auth);
+        }
+        assert_eq!("scram".parse::<Auth>().unwrap(), Auth::Scram);
+        assert!("md5".parse::<Auth>().is_err());
     }
 
     #[test]

@@ -164,8 +164,7 @@ mod tests {
     fn a_pooler_that_ends_at_once_is_an_error_with_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let command = PoolerCommand::Template("sh -c 'echo wrong setting >&2; exit 3' {config}".into());
-        let mut pooler =
-            PoolerProcess::start(&command, Path::new("x"), &folder.path().join("log")).unwrap();
+        let mut pooler = PoolerProcess::start(&command, Path::new("x"), &folder.path().join("log")).unwrap();
         let error = pooler.wait_ready(|| -> anyhow::Result<()> { bail!("not yet") }).unwrap_err();
         assert!(format!("{error:#}").contains("wrong setting"), "{error:#}");
     }

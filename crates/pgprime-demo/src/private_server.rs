@@ -40,7 +40,8 @@ impl PrivateServer {
         let mut admin = ConsoleClient::connect(&server.as_admin(), None)?;
         admin.query(&format!("CREATE ROLE {APP_USER} LOGIN PASSWORD '{APP_PASSWORD}'"))?;
         admin.query(&format!("CREATE DATABASE {database} OWNER {APP_USER}"))?;
-        let stored = admin.query(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{APP_USER}'"))?;
+        let stored =
+            admin.query(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{APP_USER}'"))?;
         server.verifier = stored.first().context("the role has no password")?.to_owned();
         Ok(server)
     }

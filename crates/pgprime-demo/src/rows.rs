@@ -96,7 +96,10 @@ mod tests {
         let body = body(&[Some(b"42"), None, Some(b"13.07"), Some(b"x")]);
         let mut row = Row::new(&body);
         assert_eq!(row.columns(), 4);
-        assert_eq!((row.integer(), row.text(), row.cents(), row.integer()), (Some(42), None, Some(1307), None));
+        assert_eq!(
+            (row.integer(), row.text(), row.cents(), row.integer()),
+            (Some(42), None, Some(1307), None)
+        );
         assert_eq!((row.columns(), row.text()), (0, None));
     }
 

@@ -44,7 +44,8 @@ impl Sampler {
     /// Connects to the pooler's console and to the server, and begins to watch.
     pub(crate) fn start(console: &Server, admin: &Server, database: &str, pid: u32) -> anyhow::Result<Self> {
         let mut watch = Watch {
-            console: ConsoleClient::connect(console, Some(PATIENCE)).context("opening the pooler's console")?,
+            console: ConsoleClient::connect(console, Some(PATIENCE))
+                .context("opening the pooler's console")?,
             admin: ConsoleClient::connect(admin, Some(PATIENCE)).context("connecting to the server")?,
             database: database.to_owned(),
             pid,
@@ -130,7 +131,11 @@ mod tests {
         let columns = ["database", "cl_waiting", "sv_active", "sv_idle", "maxwait", "maxwait_us"];
         let pools = Rows::of(
             &columns,
-            &[&["a", "3", "5", "2", "0", "700"], &["a", "1", "4", "0", "2", "5"], &["b", "9", "9", "9", "9", "9"]],
+            &[
+                &["a", "3", "5", "2", "0", "700"],
+                &["a", "1", "4", "0", "2", "5"],
+                &["b", "9", "9", "9", "9", "9"],
+            ],
         );
         let mut samples = Samples::default();
         samples.add_pools(&pools, "a");

@@ -47,7 +47,11 @@ impl Screen {
 
     /// A bar of `done` out of `total`.
     pub(crate) fn bar(&mut self, title: &str, done: u64, total: u64) {
-        self.changing(&bar(title, done, total));
+        if self.is_terminal {
+            self.changing(&bar(title, done, total));
+        } else {
+            self.changing(&format!("  {:.0} %  {title}", share(done, total) * 100.0));
+        }
     }
 
     fn end_changing(&mut self) {
@@ -66,9 +70,13 @@ impl Drop for Screen {
 
 fn bar(title: &str, done: u64, total: u64) -> String {
     const WIDTH: usize = 30;
-    let share = if total == 0 { 1.0 } else { (done as f64 / total as f64).min(1.0) };
+    let share = share(done, total);
     let full = (share * WIDTH as f64) as usize;
     format!("  [{}{}] {:3.0} %  {title}", "#".repeat(full), " ".repeat(WIDTH - full), share * 100.0)
+}
+
+fn share(done: u64, total: u64) -> f64 {
+    if total == 0 { 1.0 } else { (done as f64 / total as f64).min(1.0) }
 }
 
 #[cfg(test)]

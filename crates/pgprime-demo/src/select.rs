@@ -1,5 +1,6 @@
 //! The benchmark's load: one row by its primary key, in each of the protocol's three ways.
 
+use anyhow::Context;
 use pgprime_wire::frontend::encode;
 use pgprime_wire::tag::backend as tag;
 use serde::Serialize;
@@ -36,10 +37,14 @@ impl Protocol {
             Self::Prepared => "prepared",
         }
     }
+}
 
-    /// The protocol of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+impl std::str::FromStr for Protocol {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        let known = Self::ALL.into_iter().find(|protocol| protocol.name() == name);
+        known.with_context(|| format!("expected simple, extended or prepared, found {name:?}"))
     }
 }
 
@@ -152,8 +157,13 @@ mod tests {
             out.clear();
             workload.begin(&mut session, &mut out);
             assert_eq!(tags(&out), second, "{protocol:?}");
-            assert_eq!(Protocol::from_name(protocol.name()), Some(protocol));
+            assert_eq!(protocol.name().parse::<Protocol>().unwrap(), protocol);
         }
+    }
+
+    #[test]
+    fn other_protocols_are_not_known() {
+        assert!("Simple".parse::<Protocol>().is_err());
     }
 
     #[test]

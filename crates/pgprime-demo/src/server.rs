@@ -1,5 +1,6 @@
 //! Where to connect, and as whom.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -19,8 +20,8 @@ impl Address {
     }
 }
 
-/// A server or pooler, and the login there.
-#[derive(Clone, Debug)]
+/// A server or pooler, and the login there. `Debug` does not show the password.
+#[derive(Clone)]
 pub struct Server {
     /// Where it listens.
     pub address: Address,
@@ -41,5 +42,34 @@ impl Server {
     /// The same login, at another address.
     pub fn with_address(&self, address: Address) -> Self {
         Self { address, ..self.clone() }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, user, database, .. } = self;
+        let mut fields = formatter.debug_struct("Server");
+        fields
+            .field("address", address)
+            .field("user", user)
+            .field("database", database)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let server = Server {
+            address: Address::loopback(1),
+            user: "app".into(),
+            password: Some("secret".into()),
+            database: "db".into(),
+        };
+        assert!(!format!("{server:?}").contains("secret"));
+        assert_eq!(server.with_database("other").database, "other");
     }
 }

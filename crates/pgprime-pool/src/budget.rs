@@ -36,6 +36,16 @@ impl Limit {
         self.max() != 0 && self.used() > self.max()
     }
 
+    /// Takes one place; to be given back by [`Limit::give_one_back`]. For limits that count something else than servers.
+    pub fn try_take_one(&self) -> bool {
+        self.try_take(0)
+    }
+
+    /// Gives back what [`Limit::try_take_one`] took.
+    pub fn give_one_back(&self) {
+        self.give_back();
+    }
+
     fn try_take(&self, extra: u32) -> bool {
         let max = match self.max() {
             0 => u32::MAX,

@@ -1,1 +1,56 @@
-fn main() {}
+//! The binary: command line, wiring and exit codes, nothing else.
+//!
+//! Exit codes: 0 well, 1 a finding (errors in a load, for example), 2 wrong usage or configuration, 3 the database
+//! could not be reached. Under the name `pgbouncer` the binary takes PgBouncer's command line.
+
+mod bouncer_name;
+mod commands;
+mod daemon;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{bench, demo, pooler};
+
+/// Wrong usage or configuration.
+const EXIT_USAGE: u8 = 2;
+/// A finding at or above the level that was asked for.
+const EXIT_FINDING: u8 = 1;
+
+/// Keeps a PostgreSQL service fast for 10,000 concurrent users.
+#[derive(Debug, Parser)]
+#[command(name = "pgprime", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the connection pooler with a pgbouncer.ini
+    Pooler(pooler::Arguments),
+    /// Bring up a private PostgreSQL with sample data and a pooler, and let clients work on it
+    Demo(demo::Arguments),
+    /// Measure poolers beside one another on the same private PostgreSQL
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    if bouncer_name::is_in_use() {
+        return bouncer_name::run();
+    }
+    let outcome = match Arguments::parse().command {
+        Command::Pooler(arguments) => pooler::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("pgprime: {error:#}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use pgprime_cluster::{Cluster, ClusterOptions};
+use pgprime_cluster::{Cluster, ClusterOptions, Node};
+
+use crate::processes::{Process, living};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,7 +25,7 @@ fn a_dropped_cluster_is_gone() {
     std::fs::create_dir(cluster.dir().join("not-of-postgres")).unwrap();
     drop(cluster);
     assert!(!remains.dir.exists());
-    assert_eq!(remains.left(), [0; 0]);
+    assert_eq!(remains.left(), [0_u32; 0]);
 }
 
 #[test]
@@ -115,11 +117,11 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 
 fn await_empty(dir: &Path) {
     assert!(until(|| entries(dir).is_empty()), "left: {:?}", entries(dir));
-    let mentions = |pid: &i32| {
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mentions = |process: &Process| {
+        let command = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
         String::from_utf8_lossy(&command).contains(&*dir.to_string_lossy())
     };
-    assert!(until(|| !all_pids().iter().any(mentions)), "processes left for {}", dir.display());
+    assert!(until(|| !living().iter().any(mentions)), "processes left for {}", dir.display());
     std::fs::remove_dir(dir).unwrap();
 }
 
@@ -170,46 +172,30 @@ fn announced(owner: &mut Child) -> Remains {
 #[derive(Debug)]
 struct Remains {
     dir: PathBuf,
-    pids: Vec<i32>,
+    pids: Vec<u32>,
 }
 
 impl Remains {
     fn of(cluster: &Cluster) -> Self {
         let nodes = std::iter::once(cluster.primary()).chain(cluster.replicas());
-        let postmasters: Vec<i32> =
-            nodes.map(|node| i32::try_from(node.postmaster_pid().unwrap()).unwrap()).collect();
-        let children = all_processes().into_iter().filter(|process| postmasters.contains(&process.1));
-        let children: Vec<i32> = children.map(|process| process.0).collect();
-        Self { dir: cluster.dir().to_path_buf(), pids: [postmasters, children].concat() }
+        let postmasters: Vec<u32> = nodes.filter_map(Node::postmaster_pid).collect();
+        let own = living()
+            .into_iter()
+            .filter(|process| postmasters.contains(&process.pid) || postmasters.contains(&process.parent));
+        Self { dir: cluster.dir().to_path_buf(), pids: own.map(|process| process.pid).collect() }
     }
 
-    fn left(&self) -> Vec<i32> {
-        let living = all_pids();
-        self.pids.iter().copied().filter(|pid| living.contains(pid)).collect()
+    fn left(&self) -> Vec<u32> {
+        let living = living().into_iter().map(|process| process.pid);
+        living.filter(|pid| self.pids.contains(pid)).collect()
     }
 
     /// The owner's own folder goes with it, which must be empty by then.
     fn await_gone(&self) {
         assert!(until(|| self.left().is_empty()), "left: {:?}", self.left());
         assert!(until(|| !self.dir.exists()), "left: {}", self.dir.display());
-        assert!(
-            self.pids.iter().all(|pid| kill(Pid::from_raw(*pid), None).is_err() || !all_pids().contains(pid))
-        );
         await_empty(self.dir.parent().unwrap());
     }
-}
-
-fn all_pids() -> Vec<i32> {
-    all_processes().into_iter().map(|process| process.0).collect()
-}
-
-/// Process and parent ids of everything that has not ended.
-fn all_processes() -> Vec<(i32, i32)> {
-    let output = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let living = lines.filter(|line| !line[2].starts_with('Z'));
-    living.map(|line| (line[0].parse().unwrap(), line[1].parse().unwrap())).collect()
 }
 
 fn until(condition: impl Fn() -> bool) -> bool {

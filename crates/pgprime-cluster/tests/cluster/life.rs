@@ -5,6 +5,8 @@ use std::path::Path;
 
 use pgprime_cluster::{Cluster, ClusterError, ClusterOptions, Installation, Node, SharedCluster, StopMode};
 
+use crate::processes::living;
+
 /// For tests that leave the node as it is.
 static SHARED: SharedCluster =
     SharedCluster::new(|| ClusterOptions::default().with_setting("work_mem", "7MB"));
@@ -66,15 +68,11 @@ fn stop_while_paused(node: &Node) {
     assert!(!node.is_running());
 }
 
-/// What ps shows as the state of the postmaster and its children. One that has ended stays in the list until the
-/// postmaster runs again.
+/// The states of the postmaster and its children.
 fn states(node: &Node) -> Vec<String> {
-    let postmaster = node.postmaster_pid().unwrap().to_string();
-    let output = std::process::Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let own = lines.filter(|line| line[0] == postmaster || line[1] == postmaster);
-    own.map(|line| line[2].to_owned()).filter(|state| !state.starts_with('Z')).collect()
+    let postmaster = node.postmaster_pid().unwrap();
+    let own = living().into_iter().filter(|process| [process.pid, process.parent].contains(&postmaster));
+    own.map(|process| process.state).collect()
 }
 
 #[test]

@@ -4,4 +4,5 @@
 
 mod cleanup;
 mod life;
+mod processes;
 mod replication;

@@ -80,7 +80,11 @@ pub(crate) fn write_analytics_event(data: &Dataset, id: u64, out: &mut Vec<u8>) 
     let duration_ms = slow * random.between(5, 180);
     let mut row = RowWriter::new(out);
     row.integer(id);
-    if anonymous { row.null() } else { row.integer(customer) };
+    if anonymous {
+        row.null()
+    } else {
+        row.integer(customer)
+    };
     row.text(random.pick_weighted(EVENT_KINDS)).text(random.pick_weighted(PAGES)).integer(duration_ms);
     let browser = random.pick_weighted(&[("chrome", 60), ("safari", 24), ("firefox", 11), ("other", 5)]);
     row.formatted(format_args!(r#"{{"browser": "{browser}", "screen": {}}}"#, random.between(320, 2560)));

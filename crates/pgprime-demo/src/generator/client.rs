@@ -3,8 +3,8 @@
 use pgprime_wire::tag::backend as tag;
 
 use super::workload::{Fault, Next, Workload};
-use crate::login::{Login, LoginMaterial, LoginStep, error_text};
 use crate::generator::socket::Socket;
+use crate::login::{Login, LoginMaterial, LoginStep, error_text};
 
 /// Where a connection stands.
 #[derive(Debug)]
@@ -108,7 +108,9 @@ impl<S> Client<S> {
                 tag::PARAMETER_STATUS | tag::NOTICE_RESPONSE => Event::None,
                 tag::ERROR_RESPONSE => Event::Broken(error_text(body)),
                 // A reply nobody asked for is somebody else's: the worst that a pooler can do.
-                other => Event::Broken(format!("message {:?} for a client that asked nothing", other as char)),
+                other => {
+                    Event::Broken(format!("message {:?} for a client that asked nothing", other as char))
+                }
             },
             Phase::Connecting | Phase::Dead => Event::Broken("a message before the login".into()),
         }

@@ -28,15 +28,6 @@ const READ_BYTES: usize = 64 << 10;
 const EVENTS_MAX: usize = 1024;
 const TIMER: Token = Token(usize::MAX - 1);
 
-/// How the logins went.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LoginOutcome {
-    /// From the first connection to the last client's first ReadyForQuery.
-    pub(crate) elapsed: Duration,
-    /// False when it was interrupted.
-    pub(crate) complete: bool,
-}
-
 /// Many connections and what they do. Dropping it closes them all, with the protocol's farewell.
 pub(crate) struct Generator<'a, W: Workload> {
     poll: Poll,
@@ -84,18 +75,15 @@ impl<'a, W: Workload> Generator<'a, W> {
         })
     }
 
-    /// Connects and logs in `count` clients, a bounded number at a time.
-    pub(crate) fn login(
-        &mut self,
-        count: usize,
-        observe: &mut dyn FnMut(usize),
-    ) -> anyhow::Result<LoginOutcome> {
+    /// Connects and logs in `count` clients, a bounded number at a time. Gives the time from the first connection to
+    /// the last client's first ReadyForQuery.
+    pub(crate) fn login(&mut self, count: usize, observe: &mut dyn FnMut(usize)) -> anyhow::Result<Duration> {
         let started = Instant::now();
         let (mut last_change, mut seen) = (started, 0);
         self.clients.reserve(count);
         while self.idle.len() < count {
             if self.stop.load(Ordering::Relaxed) {
-                return Ok(LoginOutcome { elapsed: started.elapsed(), complete: false });
+                bail!("interrupted");
             }
             while self.clients.len() < count && self.logging_in < LOGINS_IN_FLIGHT_MAX {
                 self.connect()?;
@@ -112,7 +100,7 @@ impl<'a, W: Workload> Generator<'a, W> {
                 bail!("only {seen} of {count} clients could log in, none in the last 60 s");
             }
         }
-        Ok(LoginOutcome { elapsed: started.elapsed(), complete: true })
+        Ok(started.elapsed())
     }
 
     /// Runs requests until the limit is reached and all answers are in.
@@ -255,8 +243,13 @@ impl<'a, W: Workload> Generator<'a, W> {
                     used += header.len;
                     let client = &mut self.clients[index];
                     let body = header.body(rest);
-                    let event =
-                        client.message(&mut self.workload, &mut self.material, header.tag, body, &mut self.out);
+                    let event = client.message(
+                        &mut self.workload,
+                        &mut self.material,
+                        header.tag,
+                        body,
+                        &mut self.out,
+                    );
                     self.apply(index, event);
                 }
                 Err(error) => self.lose(index, error.to_string()),

@@ -14,10 +14,10 @@ mod socket;
 mod timer;
 mod workload;
 
-pub(crate) use engine::{Generator, LoginOutcome};
+pub(crate) use engine::Generator;
 pub use recorder::{Errors, Latency};
 pub(crate) use recorder::{Outcome, Progress};
-pub use schedule::Limit;
 pub(crate) use run::RunOptions;
+pub use schedule::Limit;
 pub(crate) use schedule::Schedule;
 pub(crate) use workload::{Fault, Next, Workload};

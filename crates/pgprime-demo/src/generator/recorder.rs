@@ -66,6 +66,8 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
     /// Requests that were answered correctly.
     pub(crate) requests: u64,
+    /// The same with the warm-up and the end of the run, which do not count otherwise.
+    pub(crate) completed: u64,
     /// All kinds together.
     pub(crate) all: Latency,
     /// Each kind, in the order of the workload.
@@ -125,11 +127,6 @@ impl Recorder {
         let recent = (self.recent.len(), self.recent.value_at_quantile(0.99));
         self.recent.reset();
         recent
-    }
-
-    /// Forgets what was recorded, at the end of the warm-up.
-    pub(super) fn reset(&mut self) {
-        self.kinds.iter_mut().for_each(|(_, histogram)| histogram.reset());
     }
 
     /// All kinds together, and each of them.

@@ -38,6 +38,7 @@ pub(super) struct Run {
     deadline_ns: u64,
     begun: u64,
     requests: u64,
+    completed: u64,
     last_answer_ns: u64,
     progress_ns: u64,
     stopped: bool,
@@ -66,6 +67,7 @@ impl Run {
             deadline_ns: (now_ns + warm_up_ns).saturating_add(length_ns),
             begun: 0,
             requests: 0,
+            completed: 0,
             last_answer_ns: now_ns,
             progress_ns: now_ns,
             stopped: false,
@@ -117,6 +119,7 @@ impl Run {
 
     /// A request was answered correctly.
     pub(super) fn answered(&mut self, kind: usize, since_ns: u64, now_ns: u64) {
+        self.completed += 1;
         let in_window = self.arrivals.is_some() || now_ns <= self.deadline_ns;
         if now_ns >= self.counts_from_ns && in_window {
             self.requests += 1;
@@ -186,6 +189,7 @@ impl Run {
         Outcome {
             elapsed: Duration::from_nanos(end_ns.saturating_sub(self.counts_from_ns)),
             requests: self.requests,
+            completed: self.completed,
             all,
             kinds,
             errors: self.errors,
@@ -233,7 +237,7 @@ mod tests {
         assert!(run.next_for_idle(149 * MS).is_some());
         assert!(run.next_for_idle(150 * MS).is_none());
         let outcome = run.outcome();
-        assert_eq!((outcome.requests, outcome.all.count), (2, 2));
+        assert_eq!((outcome.requests, outcome.all.count, outcome.completed), (2, 2, 5));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The sample data and the load generator against a real PostgreSQL.
 
+mod poolers;
+
 use std::sync::atomic::AtomicBool;
 
 use pgprime_cluster::{Cluster, ClusterOptions};
-use pgprime_demo::{Address, Dataset, Limit, Server, Statements, TrafficOptions, load_sample_data, run_traffic};
+use pgprime_demo::{
+    Address, Dataset, Limit, Server, Statements, TrafficOptions, load_sample_data, run_traffic,
+};
 
 const NOW_SECONDS: i64 = 1_800_000_000;
 const CLIENTS: usize = 20;
@@ -39,9 +43,11 @@ fn the_load_runs_on_the_sample_data_without_an_error() {
     let count = |sql: &str| cluster.primary().psql("insurance", sql).unwrap().trim().to_owned();
     let policies = "SELECT count(*) FROM policies";
     assert_eq!(count(policies), data.counts.policies.to_string());
-    let busiest = "SELECT max(n) >= 4 * avg(n) FROM (SELECT count(*) AS n FROM quotes GROUP BY customer_id) AS q";
+    let busiest =
+        "SELECT max(n) >= 4 * avg(n) FROM (SELECT count(*) AS n FROM quotes GROUP BY customer_id) AS q";
     assert_eq!(count(busiest), "t");
-    let unbound = "SELECT count(*) FROM policies p JOIN quotes q ON q.id = p.quote_id WHERE q.status <> 'bound'";
+    let unbound =
+        "SELECT count(*) FROM policies p JOIN quotes q ON q.id = p.quote_id WHERE q.status <> 'bound'";
     assert_eq!(count(unbound), "0");
 
     let stop = AtomicBool::new(false);
@@ -57,6 +63,7 @@ fn the_load_runs_on_the_sample_data_without_an_error() {
         assert_eq!(Some(count(policies).parse::<u64>().unwrap() - before), bound);
     }
 
-    let failed = run_traffic(&server.with_database("nowhere"), &data, &options(Statements::Named, None), &stop);
+    let failed =
+        run_traffic(&server.with_database("nowhere"), &data, &options(Statements::Named, None), &stop);
     assert!(format!("{:#}", failed.unwrap_err()).contains("nowhere"));
 }

@@ -274,15 +274,6 @@ impl Core {
         self.settings.prepared_statements_max > 0 && mode != Some(Mode::Session)
     }
 
-    /// Takes the bytes that are still to come of a message for a server that is gone.
-    pub(super) fn discard_rest(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id)
-            && let Passing::Forward(remaining) = client.passing
-        {
-            client.passing = Passing::Discard(remaining);
-        }
-    }
-
     /// Whether a client is in the middle of sending a message to its server.
     pub(super) fn is_amid_message(&self, server: ServerId) -> bool {
         let Some(ServerState::Active(client)) = self.servers.get(server).map(|server| server.state) else {

@@ -125,7 +125,9 @@ impl Replay {
 pub(crate) struct Server {
     pub(crate) pool: PoolIndex,
     pub(crate) info: Box<ServerInfo>,
-    pub(crate) permit: Permit,
+    /// Held for as long as the connection: its drop gives the place back.
+    #[expect(dead_code, reason = "owned for its drop")]
+    permit: Permit,
     pub(crate) state: ServerState,
     pub(crate) replies: Replies,
     pub(crate) status: TransactionStatus,

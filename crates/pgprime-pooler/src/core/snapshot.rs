@@ -32,7 +32,7 @@ pub struct PoolRow {
     /// Servers at rest.
     pub servers_idle: usize,
     /// Servers being cleaned.
-    pub servers_used: usize,
+    pub servers_tested: usize,
     /// Servers logging in.
     pub servers_login: usize,
     /// How long the first in the queue has waited.
@@ -79,7 +79,7 @@ pub struct ServerRow {
     pub database: String,
     /// Who it is logged in as.
     pub user: String,
-    /// `active`, `idle`, `used` or `being_canceled`.
+    /// `active`, `idle`, `tested` or `being_canceled`.
     pub state: &'static str,
     /// How long ago it was opened.
     pub connected_for: Duration,
@@ -140,7 +140,7 @@ impl Core {
             servers_active: 0,
             servers_being_cancelled: 0,
             servers_idle: counts.idle,
-            servers_used: 0,
+            servers_tested: 0,
             servers_login: counts.connecting,
             wait_max: state.pool.oldest_waiter().map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             paused: state.pool.is_paused(),
@@ -154,7 +154,7 @@ impl Core {
             let Some(row) = pools.iter_mut().find(|row| row.index == server.pool) else { continue };
             match server.state {
                 ServerState::Active(_) | ServerState::Preparing(_) => row.servers_active += 1,
-                ServerState::Cleaning => row.servers_used += 1,
+                ServerState::Cleaning => row.servers_tested += 1,
                 ServerState::Settling => row.servers_being_cancelled += 1,
                 ServerState::Idle => {}
             }
@@ -193,7 +193,7 @@ impl Core {
             state: match server.state {
                 ServerState::Idle => "idle",
                 ServerState::Preparing(_) | ServerState::Active(_) => "active",
-                ServerState::Cleaning => "used",
+                ServerState::Cleaning => "tested",
                 ServerState::Settling => "being_canceled",
             },
             connected_for: now.saturating_duration_since(server.connected_at),

@@ -1,0 +1,272 @@
+//! Logging in clients: everything between accepting a connection and handing it to a worker or to the console.
+
+mod authenticate;
+mod parameters;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pgprime_pool::WorkerIndex;
+use pgprime_wire::backend::encode::{self, ErrorNotice};
+use pgprime_wire::startup::{self, StartupMessage, StartupPacket};
+
+use crate::console;
+use crate::context::{Context, Stage};
+use crate::core::{ClientInfo, ClientJoin, Parameters, Tracked};
+use crate::directory::CONSOLE;
+use crate::mail::{Mail, NewClient};
+use crate::settings::Config;
+use crate::slots::ClientSlot;
+use crate::stream::{Session, Stream};
+
+/// The user that the console knows without a password, on the Unix socket, when the system's user is our own.
+const CONSOLE_USER: &str = "pgbouncer";
+
+/// Where a connection comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    pub(crate) local_address: String,
+    pub(crate) local_port: u16,
+    /// The system's user and process at the other end of a Unix socket.
+    pub(crate) peer: Option<(u32, Option<i32>)>,
+}
+
+/// Why a client is not let in: what it is told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    #[error("{message}")]
+    Refused { sqlstate: &'static str, message: String },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("client_login_timeout")]
+    Timeout,
+    /// It asked nothing of us, or was a cancel request.
+    #[error("nothing to log in")]
+    Done,
+}
+
+pub(crate) fn refuse(sqlstate: &'static str, message: impl Into<String>) -> LoginError {
+    LoginError::Refused { sqlstate, message: message.into() }
+}
+
+/// What a client may do on the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    Admin,
+    Stats,
+}
+
+/// A client that has proved who it is.
+enum Admitted {
+    Client { join: ClientJoin, slot: ClientSlot },
+    Console(Rights),
+}
+
+/// Serves a connection until it is handed over or closed.
+pub(crate) async fn serve(context: Arc<Context>, stream: Stream, origin: Origin) {
+    let connected_at = Instant::now();
+    let config = context.directory.config();
+    let timeout = config.settings.client_login_timeout;
+    let mut session = Session::new(stream);
+    let login = log_in(&context, &config, &mut session, &origin, connected_at);
+    let outcome = if timeout.is_zero() {
+        login.await
+    } else {
+        tokio::time::timeout(timeout, login).await.unwrap_or(Err(LoginError::Timeout))
+    };
+    match outcome {
+        Ok((Admitted::Client { join, slot }, startup)) => {
+            log_login(&config, &startup, &origin);
+            hand_over(&context, session, join, slot);
+        }
+        Ok((Admitted::Console(rights), startup)) => {
+            log_login(&config, &startup, &origin);
+            let application = startup.get("application_name").unwrap_or_default();
+            if let Err(error) = console::serve(&context, &mut session, rights, application).await {
+                tracing::debug!(client = origin.address, %error, "console client gone");
+            }
+        }
+        Err(LoginError::Done) => {}
+        Err(error) => turn_away(&mut session, &origin, &error).await,
+    }
+}
+
+fn log_login(config: &Config, startup: &StartupMessage, origin: &Origin) {
+    if config.settings.log_connections {
+        tracing::info!(
+            client = origin.address,
+            port = origin.port,
+            user = startup.get("user").unwrap_or_default(),
+            database = startup.get("database").or(startup.get("user")).unwrap_or_default(),
+            application_name = startup.get("application_name").unwrap_or_default(),
+            "login attempt: admitted"
+        );
+    }
+}
+
+async fn turn_away(session: &mut Session, origin: &Origin, error: &LoginError) {
+    tracing::warn!(client = origin.address, port = origin.port, reason = %error, "client closing because: {error}");
+    let sqlstate = match error {
+        LoginError::Refused { sqlstate, .. } => sqlstate,
+        LoginError::Timeout => "08P01",
+        LoginError::Io(error) if error.kind() == io::ErrorKind::InvalidData => "08P01",
+        LoginError::Io(_) | LoginError::Done => return,
+    };
+    let message = error.to_string();
+    let mut out = Vec::new();
+    let notice = ErrorNotice { severity: "FATAL", sqlstate, message: &message, detail: None, hint: None };
+    encode::error_response(&mut out, &notice);
+    // A client that does not read its refusal is not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(1), session.send(&out)).await;
+}
+
+fn hand_over(context: &Context, session: Session, join: ClientJoin, slot: ClientSlot) {
+    match session.into_parts() {
+        Ok((transport, early)) => {
+            let new = NewClient { join, transport, early, slot };
+            context.mail(context.next_worker(), Mail::Client(Box::new(new)));
+        }
+        Err(error) => tracing::error!(%error, "a client could not be handed to a worker"),
+    }
+}
+
+async fn log_in(
+    context: &Context,
+    config: &Config,
+    session: &mut Session,
+    origin: &Origin,
+    connected_at: Instant,
+) -> Result<(Admitted, StartupMessage), LoginError> {
+    let startup = startup_message(context, session).await?;
+    let user = match startup.get("user") {
+        Some(user) if !user.is_empty() => user,
+        _ => return Err(refuse("28000", "no PostgreSQL user name specified in startup packet")),
+    };
+    let database = startup.get("database").filter(|database| !database.is_empty()).unwrap_or(user);
+    if context.stage() != Stage::Running && database != CONSOLE {
+        return Err(refuse("57P01", "the pooler is shutting down"));
+    }
+    negotiate(session, &startup).await?;
+    if database == CONSOLE {
+        let rights = log_in_to_console(context, config, session, origin, user).await?;
+        return Ok((Admitted::Console(rights), startup));
+    }
+    let slot = context.directory.take_slot(database, user).map_err(too_many)?;
+    let tracked = Tracked::new(&config.settings.track_extra_parameters);
+    let parameters = parameters::read(&startup, &config.settings, &tracked, origin)?;
+    authenticate::prove(context, config, session, user).await?;
+    if context.directory.held().disabled.contains(database) {
+        return Err(refuse("57P03", format!("database \"{database}\" is disabled")));
+    }
+    let join = join(context, config, origin, user, database, parameters, connected_at)?;
+    Ok((Admitted::Client { join, slot }, startup))
+}
+
+fn too_many(setting: &'static str) -> LoginError {
+    let message = match setting {
+        "max_client_conn" => "no more connections allowed (max_client_conn)".to_string(),
+        "max_db_client_connections" => {
+            "client connections exceeded: no more connections allowed to this database (max_db_client_connections)".into()
+        }
+        other => format!("client connections exceeded: no more connections allowed for this user ({other})"),
+    };
+    refuse("53300", message)
+}
+
+fn join(
+    context: &Context,
+    config: &Config,
+    origin: &Origin,
+    user: &str,
+    database: &str,
+    parameters: Parameters,
+    connected_at: Instant,
+) -> Result<ClientJoin, LoginError> {
+    let missing = || refuse("3D000", format!("no such database: {database}"));
+    let settings = context.directory.database(database).ok_or_else(missing)?;
+    if config.settings.auth_type == crate::settings::AuthType::Any && settings.user.is_none() {
+        return Err(refuse("28000", "auth_type=any needs a user in the database's entry"));
+    }
+    let pool = context.directory.pool_for(database, user).ok_or_else(missing)?;
+    let info = ClientInfo {
+        address: origin.address.clone(),
+        port: origin.port,
+        local_address: origin.local_address.clone(),
+        local_port: origin.local_port,
+        user: user.to_string(),
+        database: database.to_string(),
+        cancel_secret: u32::from_be_bytes(crate::random::bytes()),
+        remote_pid: origin.peer.and_then(|(_, pid)| pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+    };
+    Ok(ClientJoin { pool, info: Box::new(info), parameters, connected_at })
+}
+
+/// Reads up to the real startup message; requests for encryption are declined, cancel requests passed on.
+async fn startup_message(context: &Context, session: &mut Session) -> Result<StartupMessage, LoginError> {
+    // One request each for TLS and GSSAPI may come first.
+    for _ in 0..3 {
+        let Some(packet) = session.startup_packet().await? else { return Err(LoginError::Done) };
+        let decoded = startup::decode(&packet).map_err(|error| refuse("08P01", error.to_string()))?;
+        match decoded {
+            StartupPacket::SslRequest | StartupPacket::GssEncRequest => {
+                if session.has_input() {
+                    return Err(refuse("08P01", "received unencrypted data after SSL request"));
+                }
+                session.send(b"N").await?;
+            }
+            StartupPacket::Cancel(key) => {
+                let worker = WorkerIndex((key.process_id & 0xff) as u16);
+                context.mail(worker, Mail::Cancel { process_id: key.process_id, secret: key.secret });
+                return Err(LoginError::Done);
+            }
+            StartupPacket::Startup(message) if message.major == 3 => return Ok(message),
+            StartupPacket::Startup(message) => {
+                let version = format!("{}.{}", message.major, message.minor);
+                return Err(refuse("08P01", format!("unsupported frontend protocol {version}: server supports 3.0")));
+            }
+        }
+    }
+    Err(refuse("08P01", "too many requests for encryption"))
+}
+
+/// A newer minor version, or protocol options, are answered with what we speak: 3.0 without options.
+async fn negotiate(session: &mut Session, startup: &StartupMessage) -> Result<(), LoginError> {
+    let options: Vec<&str> = startup
+        .parameters
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| name.starts_with("_pq_."))
+        .collect();
+    if startup.minor > 0 || !options.is_empty() {
+        let mut out = Vec::new();
+        encode::negotiate_protocol_version(&mut out, 0, &options);
+        session.send(&out).await?;
+    }
+    Ok(())
+}
+
+async fn log_in_to_console(
+    context: &Context,
+    config: &Config,
+    session: &mut Session,
+    origin: &Origin,
+    user: &str,
+) -> Result<Rights, LoginError> {
+    let own_user = nix::unistd::geteuid().as_raw();
+    if user == CONSOLE_USER && origin.peer.is_some_and(|(peer, _)| peer == own_user) {
+        return Ok(Rights::Admin);
+    }
+    let listed = |users: &[String]| users.iter().any(|listed| listed == user);
+    let rights = if listed(&config.settings.admin_users) {
+        Rights::Admin
+    } else if listed(&config.settings.stats_users) {
+        Rights::Stats
+    } else {
+        return Err(refuse("42501", "not allowed: the console is for admin_users and stats_users"));
+    };
+    authenticate::prove(context, config, session, user).await?;
+    Ok(rights)
+}

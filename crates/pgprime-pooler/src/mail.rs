@@ -1,0 +1,80 @@
+//! What reaches a worker from outside, and what a worker asks of the cold side.
+
+use std::sync::{Arc, mpsc};
+
+use pgprime_pool::{Failure, Permit, WorkerIndex};
+use tokio::sync::oneshot;
+
+use crate::core::{
+    ClientId, ClientJoin, CoreSettings, LentServer, PoolIndex, PoolSetup, ServerId, ServerInfo, ServerJoin,
+    WorkerSnapshot,
+};
+use crate::slots::ClientSlot;
+use crate::transport::Transport;
+
+/// A message to a worker.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    AddPool(Box<PoolSetup>),
+    Settings(Box<CoreSettings>),
+    Client(Box<NewClient>),
+    Server { pool: PoolIndex, join: Box<ServerJoin>, transport: Transport },
+    ConnectFailed { pool: PoolIndex, failure: Failure, reason: String },
+    Lent { server: LentServer, transport: Transport },
+    Asked { pool: PoolIndex, by: WorkerIndex },
+    Cancel { process_id: u32, secret: Vec<u8> },
+    CancelSent(ServerId),
+    Pause(PoolIndex),
+    Resume(PoolIndex),
+    Reconnect(PoolIndex),
+    Kill(PoolIndex),
+    KillClient { id: ClientId, killed: oneshot::Sender<bool> },
+    Snapshot { detail: Detail, reply: oneshot::Sender<WorkerSnapshot> },
+    /// Close everything and end.
+    Shutdown,
+}
+
+/// A client that has logged in, with its session and what it had sent too early.
+#[derive(Debug)]
+pub(crate) struct NewClient {
+    pub(crate) join: ClientJoin,
+    pub(crate) transport: Transport,
+    pub(crate) early: Vec<u8>,
+    pub(crate) slot: ClientSlot,
+}
+
+/// How much of a worker's state is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Pools,
+    Everything,
+}
+
+/// A worker's letter box. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct MailSender {
+    letters: mpsc::Sender<Mail>,
+    waker: Arc<mio::Waker>,
+}
+
+impl MailSender {
+    pub(crate) fn new(letters: mpsc::Sender<Mail>, waker: Arc<mio::Waker>) -> Self {
+        Self { letters, waker }
+    }
+
+    /// Sends a message; `false` when the worker has ended.
+    pub(crate) fn send(&self, mail: Mail) -> bool {
+        let sent = self.letters.send(mail).is_ok();
+        if sent && let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a worker could not be woken");
+        }
+        sent
+    }
+}
+
+/// What a worker asks of the cold side.
+#[derive(Debug)]
+pub(crate) enum ColdRequest {
+    Connect { worker: WorkerIndex, pool: PoolIndex, permit: Permit },
+    Cancel { worker: WorkerIndex, pool: PoolIndex, server: Option<ServerId>, info: Box<ServerInfo> },
+}

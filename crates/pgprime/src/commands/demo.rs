@@ -1,0 +1,62 @@
+//! `pgprime demo`
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use pgprime_demo::{DemoOptions, PoolerCommand, Statements};
+
+use crate::EXIT_FINDING;
+
+/// Options of the demo.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Client connections
+    #[arg(long, default_value_t = 10_000)]
+    clients: u32,
+    /// Seconds of load
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// Amount of data: 1 is about a million rows
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Requests a second, over all clients
+    #[arg(long, default_value_t = 2_000.0)]
+    rate: f64,
+    /// Server connections
+    #[arg(long, default_value_t = 25)]
+    pool_size: u32,
+    /// Another pooler in the place of pgprime's: a command with {config} in it
+    #[arg(long)]
+    pooler: Option<String>,
+    /// Do without named prepared statements, for poolers that lose them
+    #[arg(long)]
+    unnamed: bool,
+    /// Print the report as one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Stay up after the load and print how to connect, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let pooler = match &arguments.pooler {
+        Some(command) => PoolerCommand::Template(command.clone()),
+        None => PoolerCommand::Own(env::current_exe().context("cannot find our own program")?),
+    };
+    let options = DemoOptions {
+        clients: arguments.clients,
+        seconds: arguments.seconds,
+        scale: arguments.scale,
+        rate: arguments.rate,
+        pool_size: arguments.pool_size,
+        statements: if arguments.unnamed { Statements::Unnamed } else { Statements::Named },
+        json: arguments.json,
+        keep: arguments.keep,
+        ..DemoOptions::new(pooler)
+    };
+    let report = pgprime_demo::demo(&options)?;
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDING) })
+}

@@ -1,0 +1,5 @@
+//! One module for each command: its options and their way into the library that does the work.
+
+pub(crate) mod bench;
+pub(crate) mod demo;
+pub(crate) mod pooler;

@@ -1,0 +1,105 @@
+//! `pgprime pooler CONFIG.ini`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use pgprime_pooler::Pooler;
+use pgprime_pooler::settings::Config;
+
+use crate::{daemon, logging};
+
+/// Options of the pooler.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Settings and databases, in PgBouncer's syntax
+    pub(crate) config: PathBuf,
+    /// Event loops, each on a thread of its own [default: half of the cores, as PostgreSQL needs the rest]
+    #[arg(long, env = "PGPRIME_WORKERS")]
+    pub(crate) workers: Option<usize>,
+    /// Do not log to standard error
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Log more; twice for even more
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Run in the background
+    #[arg(short, long)]
+    pub(crate) daemon: bool,
+    /// Become this system user after start as root
+    #[arg(short, long)]
+    pub(crate) user: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&arguments.config)?;
+    if arguments.daemon && !daemon::is_child() {
+        require_files(&config)?;
+        daemon::start_child()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(user) = arguments.user.as_ref().or(config.settings.user.as_ref()) {
+        daemon::become_user(user)?;
+    }
+    let is_quiet = arguments.quiet || daemon::is_child();
+    let verbosity = u32::from(arguments.verbose).max(config.settings.verbose);
+    logging::start(config.settings.logfile.as_deref(), is_quiet, verbosity)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let pidfile = config.settings.pidfile.clone().map(PidFile::claim).transpose()?;
+    let pooler = Pooler::bind(config, arguments.workers.unwrap_or_else(default_workers))?;
+    if let Some(pidfile) = &pidfile {
+        pidfile.write()?;
+    }
+    pooler.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// In the background nobody would see messages or find the process without these.
+fn require_files(config: &Config) -> anyhow::Result<()> {
+    if config.settings.pidfile.is_none() {
+        anyhow::bail!("to run in the background, set pidfile (and logfile, to see what happens)");
+    }
+    Ok(())
+}
+
+fn default_workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).max(1)
+}
+
+/// A file with our process id in it, removed at the end.
+struct PidFile {
+    path: PathBuf,
+}
+
+impl PidFile {
+    /// Refuses when the process named in the file still runs.
+    fn claim(path: PathBuf) -> anyhow::Result<Self> {
+        if let Some(running) = running_process(&path) {
+            anyhow::bail!("already running as process {running}, says {}", path.display());
+        }
+        Ok(Self { path })
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        fs::write(&self.path, format!("{}\n", std::process::id()))
+            .with_context(|| format!("cannot write pidfile {}", self.path.display()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn running_process(path: &Path) -> Option<i32> {
+    let process = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+    let own = i32::try_from(std::process::id()).ok();
+    let exists = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), None) != Err(nix::errno::Errno::ESRCH);
+    (exists && Some(process) != own).then_some(process)
+}
