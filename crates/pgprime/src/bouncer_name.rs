@@ -97,7 +97,7 @@ fn read(arguments: &[String]) -> Result<Request, String> {
 
 /// Short options may stand together, and a user may follow at once: `-dqupostgres`.
 fn read_short(options: &str, read: &mut pooler::Arguments) -> Result<(), String> {
-    let mut letters = options.chars().skip(1);
+    let mut letters = options.trim_start_matches('-').chars();
     while let Some(letter) = letters.next() {
         match letter {
             'q' => read.quiet = true,
