@@ -185,7 +185,7 @@ async fn login(
         Stream::Tcp(stream) => {
             stream.local_addr().map(|address| (address.ip().to_string(), address.port())).unwrap_or_default()
         }
-        Stream::Unix(_) => ("unix".to_string(), 0),
+        _ => ("unix".to_string(), 0),
     };
     let mut login = Login {
         context,

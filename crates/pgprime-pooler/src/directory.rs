@@ -118,15 +118,22 @@ impl Directory {
         database_of(&self.state().config, name)
     }
 
+    /// Whether the configuration names the database, or takes any.
+    pub(crate) fn has_database(&self, name: &str) -> bool {
+        let config = self.config();
+        config.auto_database.is_some() || config.databases.contains_key(name)
+    }
+
     /// The pool of a user on a database; it is made known to the workers when it is new. `None`: no such database.
     pub(crate) fn pool_for(&self, database: &str, user: &str) -> Option<PoolIndex> {
         let mut state = self.state();
-        let settings = database_of(&state.config, database)?;
-        let user = settings.user.clone().unwrap_or_else(|| user.to_string());
+        let entry = state.config.databases.get(database).or(state.config.auto_database.as_ref())?;
+        let user = entry.user.clone().unwrap_or_else(|| user.to_string());
         let key = (database.to_string(), user.clone());
         if let Some(index) = state.by_key.get(&key) {
             return Some(*index);
         }
+        let settings = database_of(&state.config, database)?;
         let index = PoolIndex(u32::try_from(state.pools.len()).ok()?);
         let profile = Arc::new(profile(&state.config, &settings, &user));
         let budget = Budget {
@@ -145,21 +152,19 @@ impl Directory {
         Some(index)
     }
 
-    /// Takes a client's place; the name of the setting that stands in the way otherwise.
-    pub(crate) fn take_slot(&self, database: &str, user: &str) -> Result<ClientSlot, &'static str> {
+    /// Takes a client's place under the limits of its database and user, which are known to exist; the name of the
+    /// setting that stands in the way otherwise.
+    pub(crate) fn take_places(&self, slot: &mut ClientSlot, database: &str, user: &str) -> Result<(), &'static str> {
         let mut state = self.state();
-        let of_database = database_of(&state.config, database)
-            .map(|settings| Arc::clone(&state.database_limits(&settings).clients));
-        let of_user = Arc::clone(&state.user_limits(user).clients);
-        drop(state);
-        let unlimited = Limit::new(0);
-        ClientSlot::take(&[&self.clients, of_database.as_ref().unwrap_or(&unlimited), &of_user]).map_err(|index| {
-            match index {
-                0 => "max_client_conn",
-                1 => "max_db_client_connections",
-                _ => "max_user_client_connections",
-            }
-        })
+        if !state.databases.contains_key(database)
+            && let Some(settings) = database_of(&state.config, database)
+        {
+            state.database_limits(&settings);
+        }
+        if state.databases.get(database).is_some_and(|limits| !slot.take(&limits.clients)) {
+            return Err("max_db_client_connections");
+        }
+        if slot.take(&state.user_limits(user).clients) { Ok(()) } else { Err("max_user_client_connections") }
     }
 
     /// Where to connect for a pool.
@@ -282,9 +287,8 @@ impl State {
 
     fn user_limits(&mut self, user: &str) -> &Limits {
         let (servers, clients) = user_maxima(&self.config.settings, self.config.users.get(user));
-        self.users
-            .entry(user.to_string())
-            .or_insert_with(|| Limits { servers: Limit::new(servers), clients: Limit::new(clients) })
+        let new = || Limits { servers: Limit::new(servers), clients: Limit::new(clients) };
+        self.users.entry(user.to_string()).or_insert_with(new)
     }
 
     fn update_limits(&mut self) {
@@ -310,6 +314,7 @@ pub(crate) fn core_settings(settings: &Settings) -> CoreSettings {
         message_bytes_max: settings.max_packet_size as usize,
         buffer_bytes: settings.pkt_buf as usize,
         wait_notify: settings.query_wait_notify,
+        log_disconnections: settings.log_disconnections,
         tracked: Tracked::new(&settings.track_extra_parameters),
     }
 }

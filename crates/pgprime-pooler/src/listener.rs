@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::io::unix::AsyncFd;
 
 use crate::context::{Context, Stage};
 use crate::error::PoolerError;
@@ -69,11 +71,11 @@ impl Listeners {
     pub(crate) async fn serve(self, context: Arc<Context>) -> io::Result<()> {
         let mut accepting = Vec::new();
         for listener in self.tcp {
-            let listener = TcpListener::from_std(listener)?;
+            let listener = watch(TcpListener::from_std(listener))?;
             accepting.push(tokio::spawn(accept_tcp(Arc::clone(&context), listener)));
         }
         if let Some(UnixSocket { listener, .. }) = &self.unix {
-            let listener = UnixListener::from_std(listener.try_clone()?)?;
+            let listener = watch(UnixListener::from_std(listener.try_clone()?))?;
             accepting.push(tokio::spawn(accept_unix(Arc::clone(&context), listener)));
         }
         let mut stage = context.stage.subscribe();
@@ -141,11 +143,21 @@ fn give_to_group(path: &Path, group: &str) -> Result<(), PoolerError> {
         .map_err(|error| PoolerError::Listen { address: path.display().to_string(), source: error.into() })
 }
 
-async fn accept_tcp(context: Arc<Context>, listener: TcpListener) {
+async fn accept_tcp(context: Arc<Context>, listener: AsyncFd<TcpListener>) {
+    let mut config = None;
+    let bound = listener.get_ref().local_addr().ok().filter(|address| !address.ip().is_unspecified());
     loop {
-        match listener.accept().await {
+        let current = context.directory.config();
+        if !config.as_ref().is_some_and(|config| Arc::ptr_eq(config, &current)) {
+            // What is accepted inherits the listener's options: no system calls for each client.
+            if let Err(error) = set_tcp_options(listener.get_ref(), &current.settings) {
+                tracing::warn!(%error, "the options of TCP connections could not be set");
+            }
+            config = Some(current);
+        }
+        match accept(&listener, TcpListener::accept).await {
             Ok((stream, address)) => {
-                if let Err(error) = admit_tcp(&context, stream, address) {
+                if let Err(error) = admit_tcp(&context, bound, stream, address) {
                     tracing::debug!(%error, "a client was gone before its login");
                 }
             }
@@ -154,9 +166,13 @@ async fn accept_tcp(context: Arc<Context>, listener: TcpListener) {
     }
 }
 
-fn admit_tcp(context: &Arc<Context>, stream: TcpStream, address: SocketAddr) -> io::Result<()> {
-    set_tcp_options(&stream, &context.directory.config().settings)?;
-    let local = stream.local_addr()?;
+fn admit_tcp(
+    context: &Arc<Context>,
+    bound: Option<SocketAddr>,
+    stream: TcpStream,
+    address: SocketAddr,
+) -> io::Result<()> {
+    let local = bound.map_or_else(|| stream.local_addr(), Ok)?;
     let origin = Origin {
         address: address.ip().to_string(),
         port: address.port(),
@@ -164,13 +180,30 @@ fn admit_tcp(context: &Arc<Context>, stream: TcpStream, address: SocketAddr) -> 
         local_port: local.port(),
         peer: None,
     };
-    tokio::spawn(login::serve(Arc::clone(context), Stream::Tcp(stream), origin));
+    tokio::spawn(login::serve(Arc::clone(context), Stream::AcceptedTcp(stream), origin));
     Ok(())
 }
 
-async fn accept_unix(context: Arc<Context>, listener: UnixListener) {
+/// Puts a listener into tokio's hands without tokio's own accept, which would register every accepted socket.
+#[expect(deprecated, reason = "unsound only for types that change their descriptor, which a listener does not")]
+fn watch<L: AsRawFd>(listener: L) -> io::Result<AsyncFd<L>> {
+    AsyncFd::new(listener)
+}
+
+/// Accepts one connection, waiting for it if there is none.
+async fn accept<L: AsRawFd, A>(listener: &AsyncFd<L>, accept: fn(&L) -> io::Result<A>) -> io::Result<A> {
     loop {
-        match listener.accept().await {
+        let mut ready = listener.readable().await?;
+        match ready.try_io(|listener| accept(listener.get_ref())) {
+            Ok(accepted) => return accepted,
+            Err(_would_block) => {}
+        }
+    }
+}
+
+async fn accept_unix(context: Arc<Context>, listener: AsyncFd<UnixListener>) {
+    loop {
+        match accept(&listener, UnixListener::accept).await {
             Ok((stream, _)) => admit_unix(&context, stream),
             Err(error) => pause(&error).await,
         }
@@ -178,7 +211,6 @@ async fn accept_unix(context: Arc<Context>, listener: UnixListener) {
 }
 
 fn admit_unix(context: &Arc<Context>, stream: UnixStream) {
-    let peer = stream.peer_cred().ok().map(|peer| (peer.uid(), peer.pid()));
     let port = context.directory.config().settings.listen_port;
     let origin = Origin {
         address: "unix".to_string(),
@@ -186,9 +218,23 @@ fn admit_unix(context: &Arc<Context>, stream: UnixStream) {
         local_address: "unix".to_string(),
         local_port: port,
         // Without credentials it is still a Unix socket: nobody's.
-        peer: peer.or(Some((u32::MAX, None))),
+        peer: Some(peer(&stream).unwrap_or((u32::MAX, None))),
     };
-    tokio::spawn(login::serve(Arc::clone(context), Stream::Unix(stream), origin));
+    tokio::spawn(login::serve(Arc::clone(context), Stream::AcceptedUnix(stream), origin));
+}
+
+/// The system's user and process at the other end.
+#[cfg(target_os = "linux")]
+fn peer(stream: &UnixStream) -> Option<(u32, Option<i32>)> {
+    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials).ok()?;
+    Some((peer.uid(), Some(peer.pid())))
+}
+
+/// The system's user at the other end.
+#[cfg(not(target_os = "linux"))]
+fn peer(stream: &UnixStream) -> Option<(u32, Option<i32>)> {
+    let (user, _) = nix::unistd::getpeereid(stream).ok()?;
+    Some((user.as_raw(), None))
 }
 
 async fn pause(error: &io::Error) {

@@ -1,5 +1,6 @@
 //! What reaches a worker from outside, and what a worker asks of the cold side.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use pgprime_pool::{Failure, Permit, WorkerIndex};
@@ -54,19 +55,45 @@ pub(crate) enum Detail {
 #[derive(Clone, Debug)]
 pub(crate) struct MailSender {
     letters: mpsc::Sender<Mail>,
-    waker: Arc<mio::Waker>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes a worker, once for all letters that come before it looks.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    waker: mio::Waker,
+    is_rung: AtomicBool,
+}
+
+impl Bell {
+    pub(crate) fn new(waker: mio::Waker) -> Arc<Self> {
+        Arc::new(Self { waker, is_rung: AtomicBool::new(false) })
+    }
+
+    /// The worker is going to look: letters from now on ring again.
+    pub(crate) fn silence(&self) {
+        self.is_rung.store(false, Ordering::SeqCst);
+    }
+
+    fn ring(&self) {
+        if !self.is_rung.swap(true, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "a worker could not be woken");
+        }
+    }
 }
 
 impl MailSender {
-    pub(crate) fn new(letters: mpsc::Sender<Mail>, waker: Arc<mio::Waker>) -> Self {
-        Self { letters, waker }
+    pub(crate) fn new(letters: mpsc::Sender<Mail>, bell: Arc<Bell>) -> Self {
+        Self { letters, bell }
     }
 
     /// Sends a message; `false` when the worker has ended.
     pub(crate) fn send(&self, mail: Mail) -> bool {
         let sent = self.letters.send(mail).is_ok();
-        if sent && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "a worker could not be woken");
+        if sent {
+            self.bell.ring();
         }
         sent
     }

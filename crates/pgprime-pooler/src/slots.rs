@@ -12,16 +12,18 @@ pub(crate) struct ClientSlot {
 }
 
 impl ClientSlot {
-    /// Takes a place under each limit, or none; the index of the limit that is used up otherwise.
-    pub(crate) fn take(limits: &[&Arc<Limit>]) -> Result<Self, usize> {
-        let mut slot = Self { taken: Vec::with_capacity(limits.len()) };
-        for (index, limit) in limits.iter().enumerate() {
-            if !limit.try_take_one() {
-                return Err(index);
-            }
-            slot.taken.push(Arc::clone(limit));
+    /// No place yet.
+    pub(crate) fn new() -> Self {
+        Self { taken: Vec::with_capacity(3) }
+    }
+
+    /// Takes a place under one more limit; `false` when it is used up.
+    pub(crate) fn take(&mut self, limit: &Arc<Limit>) -> bool {
+        let is_taken = limit.try_take_one();
+        if is_taken {
+            self.taken.push(Arc::clone(limit));
         }
-        Ok(slot)
+        is_taken
     }
 }
 

@@ -1,7 +1,8 @@
 //! Connections on the cold side: accepting, logging in, cancelling. Once logged in, a connection becomes a
 //! [`Transport`] and moves to a worker.
 
-use std::io;
+use std::io::{self, Read as _};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,12 +18,19 @@ use crate::transport::Transport;
 
 /// A message during login is never longer: names, passwords and SCRAM messages are short.
 const LOGIN_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Room made for each read: messages of a login are a few hundred bytes.
+const READ_BYTES: usize = 512;
 
-/// A socket that tokio drives.
+/// A socket during login. What has been accepted is registered with tokio only when it has to be waited for: most
+/// clients have sent their first message by then, and are with a worker before they need waiting.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    AcceptedTcp(mio::net::TcpStream),
+    AcceptedUnix(mio::net::UnixStream),
+    /// On its way from one of these to another.
+    Nothing,
 }
 
 impl Stream {
@@ -31,24 +39,63 @@ impl Stream {
         Ok(match self {
             Self::Tcp(stream) => stream.into_std()?.into(),
             Self::Unix(stream) => stream.into_std()?.into(),
+            Self::AcceptedTcp(stream) => Transport::Tcp(stream),
+            Self::AcceptedUnix(stream) => Transport::Unix(stream),
+            Self::Nothing => return Err(io::ErrorKind::NotConnected.into()),
         })
+    }
+
+    /// Reads from a socket that is not registered yet; `None` when tokio has to wait for it, which it can from now on.
+    fn read_at_once(&mut self, buffer: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+        let unfilled = buffer.initialize_unfilled();
+        let read = match self {
+            Self::AcceptedTcp(stream) => stream.read(unfilled),
+            Self::AcceptedUnix(stream) => stream.read(unfilled),
+            Self::Tcp(_) | Self::Unix(_) | Self::Nothing => return None,
+        };
+        match read {
+            Ok(count) => {
+                buffer.advance(count);
+                Some(Ok(()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.register().err().map(Err),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Puts an accepted socket into tokio's hands.
+    fn register(&mut self) -> io::Result<()> {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::AcceptedTcp(stream) => Self::Tcp(TcpStream::from_std(stream.into())?),
+            Self::AcceptedUnix(stream) => Self::Unix(UnixStream::from_std(stream.into())?),
+            registered => registered,
+        };
+        Ok(())
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        let stream = self.get_mut();
+        if let Some(read) = stream.read_at_once(buffer) {
+            return Poll::Ready(read);
+        }
+        match stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let stream = self.get_mut();
+        stream.register()?;
+        match stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -56,6 +103,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            _ => Poll::Ready(Ok(())),
         }
     }
 
@@ -63,14 +111,15 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            _ => Poll::Ready(Ok(())),
         }
     }
 }
 
 /// Sets what the settings say of TCP connections.
-pub(crate) fn set_tcp_options(stream: &TcpStream, settings: &Settings) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+pub(crate) fn set_tcp_options(stream: &impl AsFd, settings: &Settings) -> io::Result<()> {
     let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
     if settings.tcp_keepalive {
         let seconds = |value: u32| (value > 0).then(|| Duration::from_secs(value.into()));
         let mut keepalive = TcpKeepalive::new();
@@ -162,10 +211,8 @@ impl Session {
     }
 
     async fn read_some(&mut self) -> io::Result<usize> {
-        let mut piece = [0; 4096];
-        let count = self.stream.read(&mut piece).await?;
-        self.input.extend_from_slice(piece.get(..count).unwrap_or_default());
-        Ok(count)
+        self.input.reserve(READ_BYTES);
+        self.stream.read_buf(&mut self.input).await
     }
 
     fn take(&mut self, len: usize) -> Vec<u8> {

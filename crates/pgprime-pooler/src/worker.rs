@@ -12,7 +12,7 @@ use slotmap::{Key, KeyData};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::core::{ClientId, Core, CoreSettings, Effect, Output, ServerId};
-use crate::mail::{ColdRequest, Detail, Mail, MailSender, NewClient};
+use crate::mail::{Bell, ColdRequest, Detail, Mail, MailSender, NewClient};
 use crate::slots::ClientSlot;
 use crate::transport::Transport;
 
@@ -90,6 +90,7 @@ pub(crate) struct Worker {
     core: Core,
     poll: Poll,
     letters: mpsc::Receiver<Mail>,
+    bell: Arc<Bell>,
     peers: Vec<MailSender>,
     cold: UnboundedSender<ColdRequest>,
     clients: Connections<ClientId>,
@@ -109,15 +110,16 @@ pub(crate) struct Worker {
 pub(crate) struct WorkerSeed {
     poll: Poll,
     letters: mpsc::Receiver<Mail>,
+    bell: Arc<Bell>,
     pub(crate) sender: MailSender,
 }
 
 impl WorkerSeed {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let bell = Bell::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, letters) = mpsc::channel();
-        Ok(Self { poll, letters, sender: MailSender::new(sender, waker) })
+        Ok(Self { poll, letters, bell: Arc::clone(&bell), sender: MailSender::new(sender, bell) })
     }
 
     /// Starts the worker's thread.
@@ -133,6 +135,7 @@ impl WorkerSeed {
             core: Core::new(index, settings),
             poll: self.poll,
             letters: self.letters,
+            bell: self.bell,
             peers,
             cold,
             clients: Connections::new(0),
@@ -317,8 +320,8 @@ impl Worker {
     fn apply(&mut self) {
         while let Some(effect) = self.core.poll_effect() {
             match effect {
-                Effect::CloseClient(id, output) => close(&self.poll, self.clients.remove(id), &output),
-                Effect::CloseServer(id, output) => close(&self.poll, self.servers.remove(id), &output),
+                Effect::CloseClient(id, output) => close(self.clients.remove(id), &output),
+                Effect::CloseServer(id, output) => close(self.servers.remove(id), &output),
                 Effect::Connect(pool, permit) => {
                     self.ask_cold(ColdRequest::Connect { worker: self.index, pool, permit });
                 }
@@ -354,6 +357,7 @@ impl Worker {
     }
 
     fn read_mail(&mut self) {
+        self.bell.silence();
         while let Ok(mail) = self.letters.try_recv() {
             self.handle_mail(mail);
             self.apply();
@@ -423,6 +427,9 @@ impl Worker {
         if !new.early.is_empty() {
             self.core.handle_client_data(id, &new.early, self.now);
         }
+        // In a burst of logins many letters are read in one turn: the first client need not wait for the last.
+        self.apply();
+        self.write_client(id);
     }
 
     fn add_server(&mut self, id: ServerId, transport: Transport) {
@@ -499,11 +506,10 @@ fn watch<K>(poll: &Poll, connection: Option<&mut Connection<K>>, token: Token, i
     }
 }
 
-/// Writes what is left, as far as that goes, and closes.
-fn close<K>(poll: &Poll, connection: Option<Connection<K>>, output: &Output) {
+/// Writes what is left, as far as that goes, and closes, which ends the watch, too.
+fn close<K>(connection: Option<Connection<K>>, output: &Output) {
     let Some(mut connection) = connection else { return };
     let _ = write(&mut connection.transport, output.bytes());
-    let _ = connection.transport.deregister(poll.registry());
 }
 
 /// The id of a client by its number in SHOW CLIENTS.

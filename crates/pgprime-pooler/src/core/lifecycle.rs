@@ -395,6 +395,18 @@ impl Core {
                 state.pool.leave(ticket);
             }
         }
+        if self.settings.log_disconnections {
+            self.log_disconnection(&client, &end, now);
+        }
+        let server = client.server();
+        let amid_message = matches!(client.passing, Passing::Forward(_));
+        self.effects.push_back(Effect::CloseClient(id, client.output));
+        if let Some(server) = server {
+            self.leave_server(server, &end, amid_message, now);
+        }
+    }
+
+    fn log_disconnection(&self, client: &Client, end: &ClientEnd, now: Instant) {
         let application = self.settings.tracked.index("application_name").and_then(|i| client.parameters.value(i));
         tracing::info!(
             client = client.info.address,
@@ -406,12 +418,6 @@ impl Core {
             "client closing because: {}",
             end.reason()
         );
-        let server = client.server();
-        let amid_message = matches!(client.passing, Passing::Forward(_));
-        self.effects.push_back(Effect::CloseClient(id, client.output));
-        if let Some(server) = server {
-            self.leave_server(server, &end, amid_message, now);
-        }
     }
 
     fn leave_server(&mut self, id: ServerId, end: &ClientEnd, amid_message: bool, now: Instant) {

@@ -81,6 +81,8 @@ pub struct CoreSettings {
     pub buffer_bytes: usize,
     /// `query_wait_notify`; zero for never.
     pub wait_notify: Duration,
+    /// `log_disconnections`.
+    pub log_disconnections: bool,
     /// Which parameters follow the client.
     pub tracked: Tracked,
 }

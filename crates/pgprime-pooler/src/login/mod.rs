@@ -16,7 +16,7 @@ use crate::context::{Context, Stage};
 use crate::core::{ClientInfo, ClientJoin, Parameters, Tracked};
 use crate::directory::CONSOLE;
 use crate::mail::{Mail, NewClient};
-use crate::settings::Config;
+use crate::settings::{AuthType, Config};
 use crate::slots::ClientSlot;
 use crate::stream::{Session, Stream};
 
@@ -71,6 +71,8 @@ pub(crate) async fn serve(context: Arc<Context>, stream: Stream, origin: Origin)
     let config = context.directory.config();
     let timeout = config.settings.client_login_timeout;
     let mut session = Session::new(stream);
+    // In a burst, connections come faster than first messages: let the others be accepted meanwhile.
+    tokio::task::yield_now().await;
     let login = log_in(&context, &config, &mut session, &origin, connected_at);
     let outcome = if timeout.is_zero() {
         login.await
@@ -154,13 +156,20 @@ async fn log_in(
         let rights = log_in_to_console(context, config, session, origin, user).await?;
         return Ok((Admitted::Console(rights), startup));
     }
-    let slot = context.directory.take_slot(database, user).map_err(too_many)?;
+    let mut slot = ClientSlot::new();
+    if !slot.take(&context.directory.clients) {
+        return Err(too_many("max_client_conn"));
+    }
     let tracked = Tracked::new(&config.settings.track_extra_parameters);
     let parameters = parameters::read(&startup, &config.settings, &tracked, origin)?;
     authenticate::prove(context, config, session, user).await?;
     if context.directory.held().disabled.contains(database) {
         return Err(refuse("57P03", format!("database \"{database}\" is disabled")));
     }
+    if !context.directory.has_database(database) {
+        return Err(no_such_database(database));
+    }
+    context.directory.take_places(&mut slot, database, user).map_err(too_many)?;
     let join = join(context, config, origin, user, database, parameters, connected_at)?;
     Ok((Admitted::Client { join, slot }, startup))
 }
@@ -176,6 +185,10 @@ fn too_many(setting: &'static str) -> LoginError {
     refuse("53300", message)
 }
 
+fn no_such_database(name: &str) -> LoginError {
+    refuse("3D000", format!("no such database: {name}"))
+}
+
 fn join(
     context: &Context,
     config: &Config,
@@ -185,12 +198,12 @@ fn join(
     parameters: Parameters,
     connected_at: Instant,
 ) -> Result<ClientJoin, LoginError> {
-    let missing = || refuse("3D000", format!("no such database: {database}"));
-    let settings = context.directory.database(database).ok_or_else(missing)?;
-    if config.settings.auth_type == crate::settings::AuthType::Any && settings.user.is_none() {
+    if config.settings.auth_type == AuthType::Any
+        && context.directory.database(database).is_some_and(|settings| settings.user.is_none())
+    {
         return Err(refuse("28000", "auth_type=any needs a user in the database's entry"));
     }
-    let pool = context.directory.pool_for(database, user).ok_or_else(missing)?;
+    let pool = context.directory.pool_for(database, user).ok_or_else(|| no_such_database(database))?;
     let info = ClientInfo {
         address: origin.address.clone(),
         port: origin.port,
