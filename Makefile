@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # PgBouncer's figures beside ours, where it is installed and ARGS does not name another.
-PEER = $(if $(findstring --peer,$(ARGS)),,$(shell PATH="$$PATH:/usr/sbin" sh -c 'command -v pgbouncer' >/dev/null && echo --peer pgbouncer))
+PEER = $(if $(findstring --peer,$(ARGS)),,$(shell PATH="$$PATH:/usr/sbin" sh -c 'p=$$(command -v pgbouncer) && echo --peer $$p'))
 
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and set-up comes before what needs it.

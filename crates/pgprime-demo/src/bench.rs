@@ -1,6 +1,7 @@
 //! The benchmark: PostgreSQL directly, other poolers and pgprime's own, one after the other on the same private
 //! server, with the same configuration and the same load.
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -68,12 +69,14 @@ impl BenchOptions {
         }
     }
 
-    /// Adds a peer given as `name=command`.
+    /// Adds a peer given as `name=command`, or as a program alone, which is its own name.
     ///
     /// # Errors
-    /// There is no `=`. The command itself is checked when the benchmark starts.
+    /// Neither of both. The command itself is checked when the benchmark starts.
     pub fn add_peer(&mut self, text: &str) -> anyhow::Result<()> {
-        let (name, command) = text.split_once('=').context("a peer is given as name=command")?;
+        let program = Path::new(text).file_name().and_then(|name| name.to_str());
+        let alone = program.filter(|_| !text.contains(char::is_whitespace)).map(|name| (name, text));
+        let (name, command) = text.split_once('=').or(alone).context("a peer is given as name=command")?;
         self.peers.push((name.trim().to_owned(), command.trim().to_owned()));
         Ok(())
     }
@@ -86,8 +89,8 @@ impl BenchOptions {
             if name == DIRECT || name == OWN || name.is_empty() {
                 bail!("a peer needs a name of its own, not {name:?}");
             }
-            if !command.contains("{config}") {
-                bail!("the command of peer {name} does not say where the configuration goes: {{config}}");
+            if command.is_empty() {
+                bail!("peer {name} has no command");
             }
         }
         Ok(())
@@ -371,7 +374,7 @@ mod tests {
         };
         assert!(check(&|_| {}));
         assert!(check(&|options| options.peers = vec![("a".into(), "a {config}".into())]));
-        assert!(!check(&|options| options.peers = vec![("a".into(), "a".into())]));
+        assert!(!check(&|options| options.peers = vec![("a".into(), String::new())]));
         assert!(!check(&|options| options.peers = vec![(DIRECT.into(), "a {config}".into())]));
         assert!(!check(&|options| options.clients = vec![10, 0]));
         assert!(!check(&|options| options.pool_size = 0));
@@ -381,8 +384,10 @@ mod tests {
     fn peers_by_name_and_command() {
         let mut options = BenchOptions::new(None);
         options.add_peer("other=program -x=1 {config}").unwrap();
-        assert_eq!(options.peers, [("other".to_owned(), "program -x=1 {config}".to_owned())]);
-        assert!(options.add_peer("nothing").is_err());
+        options.add_peer("/usr/sbin/pooler").unwrap();
+        let expected = [("other", "program -x=1 {config}"), ("pooler", "/usr/sbin/pooler")];
+        assert_eq!(options.peers, expected.map(|(name, command)| (name.to_owned(), command.to_owned())));
+        assert!(options.add_peer("a pooler without a name").is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use nix::unistd::{Uid, User};
 
 /// Starts the pooler, says its pid, and ends it when the pipe on standard input closes: TERM, and KILL two seconds
 /// later. When the pooler ends on its own, the watching half ends too, so that it never signals a reused pid.
@@ -39,7 +40,8 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 pub enum PoolerCommand {
     /// pgprime itself: `PROGRAM pooler CONFIG`.
     Own(PathBuf),
-    /// Any other, as a shell command with `{config}` where the path of the configuration goes.
+    /// Any other, as a shell command with `{config}` where the path of the configuration goes; at the end by default.
+    /// Run by root, it becomes an unprivileged user unless it is told `-u USER`: PgBouncer refuses to be root.
     Template(String),
 }
 
@@ -49,9 +51,23 @@ impl PoolerCommand {
         match self {
             Self::Own(program) => vec![program.display().to_string(), "pooler".into(), config],
             Self::Template(template) => {
-                vec!["/bin/sh".into(), "-c".into(), format!("exec {}", template.replace("{config}", &config))]
+                let command = if template.contains("{config}") {
+                    template.replace("{config}", &config)
+                } else {
+                    format!("{template} {config}")
+                };
+                vec!["/bin/sh".into(), "-c".into(), format!("exec {command}")]
             }
         }
+    }
+
+    /// The user it has to become, when that is not us.
+    fn other_user(&self) -> Option<User> {
+        let Self::Template(template) = self else { return None };
+        if !Uid::effective().is_root() || template.split_whitespace().any(|word| word.starts_with("-u")) {
+            return None;
+        }
+        ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten())
     }
 }
 
@@ -69,7 +85,11 @@ impl PoolerProcess {
     /// Starts a pooler with the given configuration. What it writes goes to `log`.
     pub(crate) fn start(command: &PoolerCommand, config: &Path, log: &Path) -> anyhow::Result<Self> {
         let log_file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
-        let mut shell = Command::new("/bin/sh")
+        let mut shell = Command::new("/bin/sh");
+        if let Some(user) = command.other_user() {
+            shell.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        let mut shell = shell
             .args(["-c", WATCHDOG, "pgprime-watchdog"])
             .args(command.words(config))
             .process_group(0)

@@ -69,6 +69,8 @@ pub enum Event<S> {
     Reconnect,
     /// Give up one idle server for another pool of the same database or user.
     Evict,
+    /// A place under a limit may have become free.
+    Freed,
 }
 
 /// A server that has nothing to do.
@@ -233,6 +235,7 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
                 self.close_idle(CloseReason::Paused, actions);
             }
             Event::Resume => self.paused = false,
+            Event::Freed => {}
             Event::Reconnect => {
                 self.stale_before = Some(now);
                 self.close_idle(CloseReason::Reconnect, actions);

@@ -25,6 +25,8 @@ use crate::transport::Transport;
 /// Server lifetimes end up to this share of `server_lifetime` early, so that connections opened together do not all
 /// close together.
 const LIFETIME_JITTER: f64 = 0.1;
+/// What a server may report of its parameters at login; PostgreSQL reports less than a kilobyte.
+const PARAMETER_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a server connection could not be opened: the step and its cause.
 #[derive(Debug, thiserror::Error)]
@@ -375,10 +377,15 @@ impl Login<'_> {
 
     /// Reads up to ReadyForQuery, keeping what the server reports.
     async fn until_ready(&mut self) -> Result<(), ConnectError> {
+        let mut parameter_bytes = 0;
         loop {
             let (kind, body) = self.message().await?;
             match kind {
                 tag::PARAMETER_STATUS => {
+                    parameter_bytes += body.len();
+                    if parameter_bytes > PARAMETER_BYTES_MAX {
+                        return Err(self.protocol(format!("more than {PARAMETER_BYTES_MAX} bytes of parameters")));
+                    }
                     let (name, value) = backend::parameter_status(&body).map_err(|error| self.protocol(error))?;
                     self.welcome.parameters.insert(name.to_string(), value.to_string());
                 }

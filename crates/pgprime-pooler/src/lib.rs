@@ -21,6 +21,7 @@ mod mail;
 mod pooler;
 mod random;
 mod reload;
+mod rights;
 pub mod settings;
 mod slots;
 mod statistics;

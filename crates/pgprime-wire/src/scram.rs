@@ -18,13 +18,14 @@
 mod client;
 mod error;
 mod keys;
+mod limits;
 mod message;
 mod server;
 
 pub use client::{ScramClient, ServerFirst};
 pub use error::ScramError;
 pub use keys::{ScramKeys, ScramVerifier, salted_password};
-pub use message::{ITERATIONS_MAX, MESSAGE_BYTES_MAX};
+pub use limits::{ITERATIONS_MAX, MESSAGE_BYTES_MAX};
 pub use server::{ScramServer, ScramSuccess};
 
 /// The mechanism's name, as servers offer it and clients choose it.

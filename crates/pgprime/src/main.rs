@@ -6,6 +6,7 @@
 mod bouncer_name;
 mod commands;
 mod daemon;
+mod exit;
 mod logging;
 
 use std::process::ExitCode;
@@ -13,11 +14,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{bench, demo, pooler};
-
-/// Wrong usage or configuration.
-const EXIT_USAGE: u8 = 2;
-/// A finding at or above the level that was asked for.
-const EXIT_FINDING: u8 = 1;
 
 /// Keeps a PostgreSQL service fast for 10,000 concurrent users.
 #[derive(Debug, Parser)]
@@ -50,7 +46,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("pgprime: {error:#}");
-            ExitCode::from(EXIT_USAGE)
+            ExitCode::from(exit::USAGE)
         }
     }
 }

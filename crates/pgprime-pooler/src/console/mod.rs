@@ -1,6 +1,7 @@
 //! The console: the database `pgbouncer`, where administrators look and steer.
 
 mod command;
+mod reply;
 mod run;
 mod show;
 mod table;
@@ -9,13 +10,13 @@ mod time;
 use std::io;
 
 use pgprime_wire::backend::TransactionStatus;
-use pgprime_wire::backend::encode::{self, ErrorNotice};
+use pgprime_wire::backend::encode;
 use pgprime_wire::frontend;
 use pgprime_wire::startup::CancelKey;
 use pgprime_wire::tag::frontend as tag;
 
 use crate::context::{Context, Stage};
-use crate::login::Rights;
+use crate::rights::Rights;
 use crate::stream::Session;
 
 /// Serves one client of the console until it leaves or the pooler ends.
@@ -53,7 +54,7 @@ pub(crate) async fn serve(
             _ if skipping => {}
             _ => {
                 skipping = true;
-                error(&mut out, "0A000", "extended query protocol not supported by admin console");
+                reply::error(&mut out, "0A000", "extended query protocol not supported by admin console");
             }
         }
         session.send(&out).await?;
@@ -79,8 +80,4 @@ fn welcome(application_name: &str) -> Vec<u8> {
     encode::backend_key_data(&mut out, &CancelKey { process_id: 0, secret: vec![0; 4] });
     encode::ready_for_query(&mut out, TransactionStatus::Idle);
     out
-}
-
-fn error(out: &mut Vec<u8>, sqlstate: &str, message: &str) {
-    encode::error_response(out, &ErrorNotice { severity: "ERROR", sqlstate, message, detail: None, hint: None });
 }

@@ -7,11 +7,12 @@ use pgprime_wire::backend::encode::{self, ErrorNotice};
 use tokio::sync::oneshot;
 
 use super::command::{Command, When, parse};
-use super::{error, show};
+use super::reply::error;
+use super::show;
 use crate::context::{Context, Stage};
 use crate::core::PoolRow;
 use crate::directory::{CONSOLE, Held};
-use crate::login::Rights;
+use crate::rights::Rights;
 use crate::mail::{Detail, Mail};
 use crate::reload;
 use crate::settings::Settings;

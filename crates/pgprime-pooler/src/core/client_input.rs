@@ -105,7 +105,7 @@ impl Core {
             return None;
         }
         if client.passing != Passing::Nothing {
-            return self.pass_on(id, bytes);
+            return self.pass_on(id, bytes, now);
         }
         if !client.takes_input() {
             return None;
@@ -136,8 +136,10 @@ impl Core {
             Route::Ready => {
                 client.skipping = false;
                 client.idle_since = now;
+                // A Sync has no body; what one brings along is still on its way.
+                client.passing = Passing::Discard(header.len);
                 self.tell_client_ready(id, TransactionStatus::Idle);
-                Some(header.len)
+                Some(0)
             }
             Route::Leave => {
                 self.end_client(id, ClientEnd::Left, now);
@@ -152,7 +154,7 @@ impl Core {
     }
 
     /// The next piece of a message that is not held whole.
-    fn pass_on(&mut self, id: ClientId, bytes: &[u8]) -> Option<usize> {
+    fn pass_on(&mut self, id: ClientId, bytes: &[u8], now: Instant) -> Option<usize> {
         let client = self.clients.get_mut(id)?;
         let (remaining, server) = match client.passing {
             Passing::Forward(remaining) => (remaining, client.server()),
@@ -168,6 +170,10 @@ impl Core {
         if let Some(server) = server {
             let piece = bytes.get(..count)?;
             self.tell_server(server, |out| out.extend_from_slice(piece));
+            if count == remaining {
+                // The answer may have been complete before the last of a COPY's data was.
+                self.release_if_over(server, now);
+            }
         }
         Some(count)
     }
@@ -184,7 +190,10 @@ impl Core {
             return None;
         }
         let server = self.server_of(id, now)?;
-        self.begin_request(id, server, now);
+        // Data for a COPY belongs to the request that began it. Outside of one, the server ignores it.
+        if !matches!(kind, Kind::CopyData | Kind::CopyEnd) {
+            self.begin_request(id, server, now);
+        }
         let message = bytes.get(..header.len).unwrap_or(bytes);
         let taken = self.forward(id, server, kind, header, message);
         if taken < header.len
@@ -201,7 +210,7 @@ impl Core {
         if client.state == ClientState::Idle {
             let pool = client.pool;
             client.request_at = now;
-            self.request_server(id, pool, now);
+            self.request_server(id, pool, ClientState::Waiting, now);
             self.run_pool_actions(now);
         }
         match self.clients.get(id)?.state {

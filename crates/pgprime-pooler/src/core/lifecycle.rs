@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgprime_pool::{Action, CloseReason, Event, Failure, Pool, Rest, Waited, WorkerIndex};
+use pgprime_pool::{Action, CloseReason, Event, Failure, Pool, Rest, Ticket, Waited, WorkerIndex};
 use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::backend::encode;
 use pgprime_wire::frontend;
@@ -13,7 +13,7 @@ use super::client::{Client, ClientState, Passing};
 use super::ids::{ClientId, PoolIndex, ServerId};
 use super::parameters::Parameters;
 use super::replies::{Owner, Reply, Task};
-use super::server::{Server, ServerJoin, ServerState};
+use super::server::{Remainder, Server, ServerJoin, ServerState};
 use super::state::{ClientJoin, Core, Effect, LentServer, Mode, PoolSetup, PoolState};
 use super::stats::{Counters, micros};
 
@@ -35,6 +35,8 @@ pub(crate) enum ClientEnd {
     ServerGone,
     /// The server's own last message has told the client why.
     ServerSaid,
+    /// The server went amid a message that the client has part of.
+    CutOff,
     DatabaseUnavailable(String),
     Killed,
     Shutdown,
@@ -48,7 +50,7 @@ impl ClientEnd {
     /// SQLSTATE and text for the client; `None` when it has gone or knows.
     fn message(&self) -> Option<(&'static str, String)> {
         Some(match self {
-            Self::Left | Self::Gone | Self::ServerSaid => return None,
+            Self::Left | Self::Gone | Self::ServerSaid | Self::CutOff => return None,
             Self::Violation(what) => ("08P01", format!("protocol violation: {what}")),
             Self::QueryWaitTimeout(waited) => (
                 "57014",
@@ -84,6 +86,7 @@ impl ClientEnd {
             Self::Left => "client close request".into(),
             Self::Gone => "client unexpected eof".into(),
             Self::ServerSaid => "the server ended the session".into(),
+            Self::CutOff => "the server closed the connection amid a message".into(),
             other => other.message().map(|(_, text)| text).unwrap_or_default(),
         }
     }
@@ -179,7 +182,7 @@ impl Core {
         if self.pool(pool).is_some_and(|pool| pool.welcome.is_some()) {
             self.welcome(id, now);
         } else {
-            self.request_server(id, pool, now);
+            self.request_server(id, pool, ClientState::LoggingIn, now);
         }
         self.run_pool_actions(now);
         id
@@ -223,15 +226,20 @@ impl Core {
     }
 
     /// Puts a client into its pool's queue.
-    pub(super) fn request_server(&mut self, id: ClientId, pool: PoolIndex, now: Instant) {
+    pub(super) fn request_server(
+        &mut self,
+        id: ClientId,
+        pool: PoolIndex,
+        state: fn(Ticket) -> ClientState,
+        now: Instant,
+    ) {
+        if !self.clients.contains_key(id) {
+            return;
+        }
         let mut actions = std::mem::take(&mut self.scratch_actions);
         let ticket = self.pool_mut(pool).map(|state| state.pool.request(id, now, &mut actions));
         if let (Some(client), Some(ticket)) = (self.clients.get_mut(id), ticket) {
-            client.state = if self.pools.get(pool.0 as usize).and_then(Option::as_ref).is_some_and(|p| p.welcome.is_some()) {
-                ClientState::Waiting(ticket)
-            } else {
-                ClientState::LoggingIn(ticket)
-            };
+            client.state = state(ticket);
             client.notified = false;
         }
         self.pool_actions.extend(actions.drain(..).map(|action| (pool, action)));
@@ -251,7 +259,7 @@ impl Core {
     pub(super) fn run_pool_actions(&mut self, now: Instant) {
         while let Some((pool, action)) = self.pool_actions.pop_front() {
             match action {
-                Action::Assign(waited, server) => self.serve(waited, server, now),
+                Action::Assign(waited, server) => self.serve(pool, waited, server, now),
                 Action::Connect(permit) => self.effects.push_back(Effect::Connect(pool, permit)),
                 Action::Close(server, reason) => self.end_server(server, ServerEnd::Pool(reason), now),
                 Action::Expire(waited) => {
@@ -270,7 +278,16 @@ impl Core {
     }
 
     /// A client has got a server.
-    fn serve(&mut self, waited: Waited<ClientId>, id: ServerId, now: Instant) {
+    fn serve(&mut self, pool: PoolIndex, waited: Waited<ClientId>, id: ServerId, now: Instant) {
+        if !self.servers.contains_key(id) {
+            // It was lost after the pool had given it away.
+            self.pool_event(pool, Event::ServerClosed, now);
+            let is_logging_in =
+                self.clients.get(waited.client).is_some_and(|client| matches!(client.state, ClientState::LoggingIn(_)));
+            let state = if is_logging_in { ClientState::LoggingIn } else { ClientState::Waiting };
+            self.request_server(waited.client, pool, state, now);
+            return;
+        }
         let (Some(client), Some(server)) = (self.clients.get_mut(waited.client), self.servers.get_mut(id)) else {
             self.put_back(id, now);
             return;
@@ -335,14 +352,24 @@ impl Core {
 
     fn lend(&mut self, id: ServerId, to: WorkerIndex) {
         if let Some(server) = self.servers.remove(id) {
-            self.effects.push_back(Effect::Lend(id, LentServer(Box::new(server)), to));
+            let welcome = self.pool(server.pool).and_then(|pool| pool.welcome.clone());
+            self.effects.push_back(Effect::Lend(id, LentServer { server: Box::new(server), welcome }, to));
         }
     }
 
     /// An idle server comes from another worker.
     pub fn adopt_server(&mut self, lent: LentServer, now: Instant) -> ServerId {
-        let pool = lent.0.pool;
-        let id = self.servers.insert(*lent.0);
+        let LentServer { server, welcome } = lent;
+        let pool = server.pool;
+        let tracked = welcome.as_ref().map(|welcome| welcome.tracked(&self.settings.tracked));
+        if let Some(state) = self.pool_mut(pool)
+            && state.welcome.is_none()
+            && let Some(defaults) = tracked
+        {
+            state.welcome = welcome;
+            state.defaults = defaults;
+        }
+        let id = self.servers.insert(*server);
         let rest: Option<Rest<ServerId>> = self.servers.get(id).map(|server| server.rest(id));
         if let Some(rest) = rest {
             self.pool_event(pool, Event::Borrowed(rest), now);
@@ -367,6 +394,9 @@ impl Core {
         });
         if let Some(donor) = donor {
             self.pool_event(donor, Event::Evict, now);
+            self.run_pool_actions(now);
+            // At once, or the donor's minimum size takes the place again.
+            self.pool_event(needy, Event::Freed, now);
         }
     }
 
@@ -382,9 +412,17 @@ impl Core {
         self.run_pool_actions(now);
     }
 
+    /// Whether a client has part of a message: anything else would be taken for the rest of it.
+    fn is_amid_row(&self, id: ClientId) -> bool {
+        let server = self.clients.get(id).and_then(Client::server).and_then(|server| self.servers.get(server));
+        server.is_some_and(|server| matches!(server.remainder, Remainder::Forward(to, _) if to == id))
+    }
+
     /// Ends a client's connection; its server is cleaned or closed.
     pub(super) fn end_client(&mut self, id: ClientId, end: ClientEnd, now: Instant) {
-        if let Some((sqlstate, text)) = end.message() {
+        if let Some((sqlstate, text)) = end.message()
+            && !self.is_amid_row(id)
+        {
             self.tell_client_error(id, "FATAL", sqlstate, &text);
         }
         let Some(client) = self.clients.remove(id) else { return };
@@ -451,7 +489,11 @@ impl Core {
         }
         let client = server.client();
         let was_idle = server.state == ServerState::Idle;
-        let said_why = server.close_needed;
+        let lost = match server.remainder {
+            Remainder::Forward(..) => ClientEnd::CutOff,
+            _ if server.close_needed => ClientEnd::ServerSaid,
+            _ => ClientEnd::ServerGone,
+        };
         let pool = server.pool;
         self.effects.push_back(Effect::CloseServer(id, std::mem::take(&mut server.output)));
         // The permit goes back here, before the pool looks for one.
@@ -462,21 +504,20 @@ impl Core {
             self.pool_event(pool, Event::ServerClosed, now);
         }
         if let Some(client) = client {
-            self.server_lost(client, said_why, now);
+            self.server_lost(client, lost, now);
         }
     }
 
     /// A client's server is gone. A client that has sent nothing to it yet gets another.
-    fn server_lost(&mut self, id: ClientId, said_why: bool, now: Instant) {
+    fn server_lost(&mut self, id: ClientId, end: ClientEnd, now: Instant) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let pool = client.pool;
         if let ClientState::Preparing(_) = client.state {
             client.state = ClientState::Idle;
-            self.request_server(id, pool, now);
+            self.request_server(id, pool, ClientState::Waiting, now);
             return;
         }
         client.state = ClientState::Idle;
-        let end = if said_why { ClientEnd::ServerSaid } else { ClientEnd::ServerGone };
         self.end_client(id, end, now);
     }
 

@@ -27,6 +27,17 @@ impl Core {
         self.clean(id, now);
     }
 
+    /// Takes the server from its client when a transaction has ended and the pool's mode says so.
+    pub(super) fn release_if_over(&mut self, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get(id) else { return };
+        let is_over = matches!(server.state, ServerState::Active(_))
+            && server.status == TransactionStatus::Idle
+            && server.replies.is_settled();
+        if is_over && !self.is_session_pool(server.pool) && !self.is_amid_message(id) {
+            self.release(id, now);
+        }
+    }
+
     /// The client is gone or is to go: nothing of it may stay behind on the server.
     pub(super) fn abandon(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };

@@ -82,7 +82,7 @@ pub(crate) struct Replies {
 impl Replies {
     /// Whether nothing is owed and no extended request is open.
     pub(crate) fn is_settled(&self) -> bool {
-        self.queue.is_empty() && !self.unsynced
+        self.queue.is_empty() && !self.unsynced && !self.skipping
     }
 
     /// Whether the server ignores what it gets, up to Sync.
@@ -96,17 +96,33 @@ impl Replies {
                 self.copy_in = false;
                 return;
             }
+            // Nothing in flight can ask for data: what is left of a COPY that failed.
+            Reply::CopyEnd if !self.may_begin_copy() => return,
             Reply::Sync if self.copy_in => return,
             Reply::Sync => {
                 self.skipping = false;
                 self.unsynced = false;
             }
-            Reply::Query | Reply::CopyEnd => {}
+            // A simple query ends an extended request as well.
+            Reply::Query => self.unsynced &= self.skipping,
+            Reply::CopyEnd => {}
             _ => self.unsynced |= owner != Owner::Pooler(Task::Statement),
         }
         if !self.skipping {
             self.queue.push_back(Expected { owner, reply });
         }
+        self.drop_copy_ends();
+    }
+
+    /// The end of data that no COPY waits for is ignored by the server.
+    fn drop_copy_ends(&mut self) {
+        while self.queue.front().is_some_and(|front| front.reply == Reply::CopyEnd) {
+            self.queue.pop_front();
+        }
+    }
+
+    fn may_begin_copy(&self) -> bool {
+        self.queue.iter().any(|expected| matches!(expected.reply, Reply::Query | Reply::Execute))
     }
 
     /// A Flush was sent: it opens an extended request as the other messages do.
@@ -121,28 +137,29 @@ impl Replies {
 
     /// Takes the reply that the pooler has to write now, if it is its turn.
     pub(crate) fn pop_written(&mut self) -> Option<(Owner, Written)> {
-        loop {
-            match self.queue.front()? {
-                Expected { owner, reply: Reply::Written(written) } => {
-                    let taken = (*owner, *written);
-                    self.queue.pop_front();
-                    return Some(taken);
-                }
-                Expected { reply: Reply::CopyEnd, .. } => {
-                    self.queue.pop_front();
-                }
-                _ => return None,
-            }
-        }
+        let Expected { owner, reply: Reply::Written(written) } = *self.queue.front()? else { return None };
+        self.queue.pop_front();
+        self.drop_copy_ends();
+        Some((owner, written))
     }
 
     /// The server completed one message of an extended request.
     pub(crate) fn complete(&mut self, is_answer: fn(&Reply) -> bool) -> Result<Expected, Unexpected> {
-        match self.queue.front() {
-            Some(front) if is_answer(&front.reply) => self.queue.pop_front().ok_or(Unexpected),
-            // Within a simple query the same messages end a statement, not the query.
-            Some(front) if front.reply == Reply::Query => Ok(*front),
+        match self.queue.front().copied() {
+            Some(front) if is_answer(&front.reply) => {
+                self.queue.pop_front();
+                self.drop_copy_ends();
+                Ok(front)
+            }
             _ => Err(Unexpected),
+        }
+    }
+
+    /// As [`Replies::complete`], for messages that end a statement within a simple query as well.
+    pub(crate) fn complete_or_query(&mut self, is_answer: fn(&Reply) -> bool) -> Result<Expected, Unexpected> {
+        match self.queue.front() {
+            Some(front) if front.reply == Reply::Query => Ok(*front),
+            _ => self.complete(is_answer),
         }
     }
 
@@ -151,11 +168,15 @@ impl Replies {
         let end = self.queue.iter().position(|expected| expected.reply == Reply::CopyEnd);
         self.copy_in = end.is_none();
         let bound = end.unwrap_or(self.queue.len());
+        let length = self.queue.len();
         let mut place = 0;
         self.queue.retain(|expected| {
+            let is_ignored = expected.reply == Reply::Sync && place < bound || end == Some(place);
             place += 1;
-            place > bound || expected.reply != Reply::Sync
+            !is_ignored
         });
+        let is_synced = self.queue.iter().any(|expected| matches!(expected.reply, Reply::Sync | Reply::Query));
+        self.unsynced |= self.queue.len() < length && !is_synced;
     }
 
     /// The owner of the request that an ErrorResponse ends; `None` when nothing was asked.
@@ -183,6 +204,7 @@ impl Replies {
             Some(Expected { owner, reply: Reply::Query | Reply::Sync }) => {
                 let owner = *owner;
                 self.queue.pop_front();
+                self.drop_copy_ends();
                 self.copy_in = false;
                 Ok(owner)
             }

@@ -143,8 +143,8 @@ pub(crate) struct Server {
     pub(crate) traces: Traces,
     /// A client has used it since the last reset query.
     pub(crate) needs_reset: bool,
-    /// SET commands of the request that is running, and reports of tracked parameters: where there are fewer reports,
-    /// something was set that does not follow the client.
+    /// Commands of the request that is running, the SETs among them, and reports of tracked parameters.
+    pub(crate) commands: u32,
     pub(crate) settings_changed: u32,
     pub(crate) settings_reported: u32,
     /// Cancel requests on their way to this server.
@@ -181,6 +181,7 @@ impl Server {
             healing: false,
             traces: Traces::None,
             needs_reset: false,
+            commands: 0,
             settings_changed: 0,
             settings_reported: 0,
             cancels: 0,
@@ -199,6 +200,13 @@ impl Server {
             ServerState::Preparing(client) | ServerState::Active(client) => Some(client),
             ServerState::Idle | ServerState::Cleaning | ServerState::Settling => None,
         }
+    }
+
+    /// Whether the request that is over may have set something that does not follow the client. A report accounts for a
+    /// SET only where no other command, such as RESET or ROLLBACK, can have caused it.
+    pub(crate) fn leaves_settings(&self) -> bool {
+        self.settings_changed > 0
+            && (self.settings_reported < self.settings_changed || self.commands > self.settings_changed)
     }
 
     pub(crate) fn rest(&self, server: ServerId) -> Rest<ServerId> {

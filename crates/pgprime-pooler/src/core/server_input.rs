@@ -10,7 +10,7 @@ use super::client_input::OUTPUT_BYTES_MAX;
 use super::ids::{ClientId, ServerId};
 use super::lifecycle::{ClientEnd, ServerEnd};
 use super::prepared::forget_failed;
-use super::replies::{Owner, Reply, Task, Written};
+use super::replies::{Expected, Owner, Reply, Task, Written};
 use super::server::{Remainder, Server, ServerState, Traces};
 use super::state::{Core, Effect, Mode};
 use super::stats::micros;
@@ -85,7 +85,7 @@ impl Core {
             }
         };
         if let tag::DATA_ROW | tag::COPY_DATA = header.tag {
-            return self.pass_rows(id, header, bytes);
+            return self.pass_rows(id, header, bytes, now);
         }
         let Some(message) = bytes.get(..header.len) else {
             return self.begin_long_message(id, header, bytes, now);
@@ -101,7 +101,11 @@ impl Core {
     }
 
     /// Rows and COPY data that follow one another go on together.
-    fn pass_rows(&mut self, id: ServerId, first: Header, bytes: &[u8]) -> Option<usize> {
+    fn pass_rows(&mut self, id: ServerId, first: Header, bytes: &[u8], now: Instant) -> Option<usize> {
+        if self.servers.get(id)?.replies.recipient().is_none() {
+            self.end_server(id, ServerEnd::Violation("rows that nobody asked for".into()), now);
+            return None;
+        }
         let mut end = 0;
         while let Ok(Some(header)) = Header::peek(bytes.get(end..).unwrap_or_default())
             && header.tag == first.tag
@@ -184,14 +188,16 @@ impl Core {
             return Ok(());
         }
         let to = recipient(server);
-        let is_task = matches!(server.replies.recipient(), Some(Owner::Pooler(_)));
+        let asker = server.replies.recipient();
         let completed = match header.tag {
             tag::PARSE_COMPLETE => server.replies.complete(|reply| matches!(reply, Reply::Parse(_))),
             tag::BIND_COMPLETE => server.replies.complete(|reply| *reply == Reply::Bind),
             tag::CLOSE_COMPLETE => server.replies.complete(|reply| *reply == Reply::Close),
-            tag::ROW_DESCRIPTION | tag::NO_DATA => server.replies.complete(|reply| *reply == Reply::Describe),
+            tag::ROW_DESCRIPTION | tag::NO_DATA => {
+                server.replies.complete_or_query(|reply| *reply == Reply::Describe)
+            }
             tag::COMMAND_COMPLETE | tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED => {
-                server.replies.complete(|reply| *reply == Reply::Execute)
+                server.replies.complete_or_query(|reply| *reply == Reply::Execute)
             }
             tag::COPY_IN_RESPONSE => {
                 server.replies.copy_in_begins();
@@ -199,15 +205,24 @@ impl Core {
                 self.pass_to(id, to, message);
                 return Ok(());
             }
-            _ => {
+            tag::PARAMETER_DESCRIPTION
+            | tag::COPY_OUT_RESPONSE
+            | tag::COPY_BOTH_RESPONSE
+            | tag::COPY_DONE
+            | tag::FUNCTION_CALL_RESPONSE => {
                 server.replies.recipient().map(|_| ()).ok_or(Unasked)?;
                 self.pass_to(id, to, message);
                 return Ok(());
             }
+            _ => return Err(Unasked),
         };
         let completed = completed.map_err(|_| Unasked)?;
-        if header.tag == tag::COMMAND_COMPLETE && !is_task {
-            self.command_completed(id, header.body(message));
+        match asker {
+            Some(Owner::Client(_)) if header.tag == tag::COMMAND_COMPLETE => self.command_completed(id, header.body(message)),
+            Some(Owner::Pooler(Task::Cleanup)) if header.tag == tag::COMMAND_COMPLETE => {
+                self.statements_discarded(id, header.body(message));
+            }
+            _ => {}
         }
         self.pass_to(id, to, message);
         if let (Owner::Client(client), Reply::Parse(_)) = (completed.owner, completed.reply) {
@@ -248,18 +263,22 @@ impl Core {
 
     /// Some commands change what later clients would find.
     fn command_completed(&mut self, id: ServerId, body: &[u8]) {
-        let Ok(command) = backend::command_tag(body) else { return };
         let Some(server) = self.servers.get_mut(id) else { return };
-        match command {
-            b"DISCARD ALL" | b"DEALLOCATE ALL" => {
-                server.statements.clear();
-                let client = server.client().and_then(|client| self.clients.get_mut(client));
-                if let Some(statements) = client.and_then(|client| client.statements.as_mut()) {
-                    statements.clear();
-                }
-            }
-            b"SET" => server.settings_changed += 1,
-            _ => {}
+        server.commands += 1;
+        if backend::command_tag(body).is_ok_and(|command| command == b"SET") {
+            server.settings_changed += 1;
+        }
+        self.statements_discarded(id, body);
+    }
+
+    /// After these commands the server has no statements, and neither has the client that sent one.
+    fn statements_discarded(&mut self, id: ServerId, body: &[u8]) {
+        let Ok(b"DISCARD ALL" | b"DEALLOCATE ALL") = backend::command_tag(body) else { return };
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.statements.clear();
+        let client = server.client().and_then(|client| self.clients.get_mut(client));
+        if let Some(statements) = client.and_then(|client| client.statements.as_mut()) {
+            statements.clear();
         }
     }
 
@@ -304,7 +323,7 @@ impl Core {
         forget_failed(server, &failed);
         server.close_needed |= is_fatal;
         if is_outdated_plan {
-            if server.replay.is_possible() && server.replies.requests() == 1 {
+            if server.replay.is_possible() && server.replies.requests() == 1 && shows_new_shape(&failed) {
                 server.healing = true;
                 self.take_back_statements(id);
                 return;
@@ -340,9 +359,10 @@ impl Core {
         let Some(server) = self.servers.get_mut(id) else { return Ok(()) };
         let owner = server.replies.ready().map_err(|_| Unasked)?;
         server.status = status;
-        if server.settings_changed > server.settings_reported && server.traces == Traces::None {
+        if server.leaves_settings() && server.traces == Traces::None {
             server.traces = Traces::Settings;
         }
+        server.commands = 0;
         server.settings_changed = 0;
         server.settings_reported = 0;
         match owner {
@@ -379,10 +399,7 @@ impl Core {
         }
         self.tell_client_ready(client, status);
         self.write_replies(id);
-        let is_over = is_settled && status == TransactionStatus::Idle && !self.is_amid_message(id);
-        if is_over && mode != Mode::Session {
-            self.release(id, now);
-        }
+        self.release_if_over(id, now);
     }
 
     /// An outdated plan: the server forgets its statements, and the request is sent again.
@@ -405,6 +422,17 @@ impl Core {
         }
         self.process_held(client, now);
     }
+}
+
+/// Whether the client learns the shape of every result that it will get, as it asks for it beside each Bind. One that
+/// relies on an earlier description would take the new columns for the old ones.
+fn shows_new_shape(failed: &[Expected]) -> bool {
+    let is_describe = |place: Option<usize>| {
+        place.and_then(|place| failed.get(place)).is_some_and(|expected| expected.reply == Reply::Describe)
+    };
+    let binds = failed.iter().enumerate().filter(|(_, expected)| expected.reply == Reply::Bind);
+    let mut places = binds.map(|(place, _)| place);
+    places.all(|place| is_describe(place.checked_sub(1)) || is_describe(Some(place + 1)))
 }
 
 /// A reply that answers nothing.

@@ -102,7 +102,11 @@ pub struct ClientJoin {
 
 /// A server on its way to another worker.
 #[derive(Debug)]
-pub struct LentServer(pub(crate) Box<Server>);
+pub struct LentServer {
+    pub(crate) server: Box<Server>,
+    /// What the pool's servers report: the other worker may not have seen one of them yet.
+    pub(crate) welcome: Option<Welcome>,
+}
 
 /// What the driver has to do.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use pgprime_wire::md5;
 use pgprime_wire::scram::{self, ScramServer, ScramVerifier};
 use pgprime_wire::tag::frontend as tag;
 
-use super::{LoginError, refuse};
+use super::error::{LoginError, refuse};
 use crate::context::Context;
 use crate::settings::{AuthType, Config, Secret};
 use crate::stream::Session;

@@ -1,6 +1,8 @@
 //! Logging in clients: everything between accepting a connection and handing it to a worker or to the console.
 
 mod authenticate;
+mod error;
+mod origin;
 mod parameters;
 
 use std::io;
@@ -16,48 +18,16 @@ use crate::context::{Context, Stage};
 use crate::core::{ClientInfo, ClientJoin, Parameters, Tracked};
 use crate::directory::CONSOLE;
 use crate::mail::{Mail, NewClient};
+use crate::rights::Rights;
 use crate::settings::{AuthType, Config};
 use crate::slots::ClientSlot;
 use crate::stream::{Session, Stream};
+use error::{LoginError, refuse};
+
+pub(crate) use origin::Origin;
 
 /// The user that the console knows without a password, on the Unix socket, when the system's user is our own.
 const CONSOLE_USER: &str = "pgbouncer";
-
-/// Where a connection comes from.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) address: String,
-    pub(crate) port: u16,
-    pub(crate) local_address: String,
-    pub(crate) local_port: u16,
-    /// The system's user and process at the other end of a Unix socket.
-    pub(crate) peer: Option<(u32, Option<i32>)>,
-}
-
-/// Why a client is not let in: what it is told.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoginError {
-    #[error("{message}")]
-    Refused { sqlstate: &'static str, message: String },
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("client_login_timeout")]
-    Timeout,
-    /// It asked nothing of us, or was a cancel request.
-    #[error("nothing to log in")]
-    Done,
-}
-
-pub(crate) fn refuse(sqlstate: &'static str, message: impl Into<String>) -> LoginError {
-    LoginError::Refused { sqlstate, message: message.into() }
-}
-
-/// What a client may do on the console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rights {
-    Admin,
-    Stats,
-}
 
 /// A client that has proved who it is.
 enum Admitted {

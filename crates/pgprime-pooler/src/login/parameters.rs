@@ -2,7 +2,8 @@
 
 use pgprime_wire::startup::StartupMessage;
 
-use super::{LoginError, Origin, refuse};
+use super::error::{LoginError, refuse};
+use super::origin::Origin;
 use crate::core::{Parameters, Tracked};
 use crate::settings::Settings;
 

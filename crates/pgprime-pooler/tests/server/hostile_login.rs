@@ -60,7 +60,10 @@ fn scram(client: &mut Raw, mut mangle: impl FnMut(usize, Vec<u8>) -> Vec<u8>) {
     client.tell(|out| encode::sasl_initial(out, MECHANISM, &first));
     let Some(challenge) = client.message().filter(|message| message.tag == tag::backend::AUTHENTICATION) else { return };
     let Ok(backend::Authentication::SaslContinue(data)) = backend::authentication(&challenge.body) else { return };
-    let Ok(server_first) = exchange.server_first(data) else { return };
+    let Ok(server_first) = exchange.server_first(data) else {
+        // The nonce is another by now: no proof can be right.
+        return client.tell(|out| encode::sasl_response(out, b"c=biws,r=x,p=AAAA"));
+    };
     let salted = salted_password(PASSWORD.as_bytes(), &server_first.salt, server_first.iterations);
     let last = exchange.final_message(&ScramKeys::from_salted_password(&salted));
     let last = mangle(1, last.into_bytes());

@@ -91,7 +91,6 @@ fn bodies_that_do_not_fit_their_message_are_answered_as_by_the_server() {
         (b'C', b""),
         (b'C', b"Q\0"),
         (b'C', b"Sname\0\0"),
-        (b'H', b"x"),
         (b'F', b""),
     ] {
         let [through, direct] = both_ways(&pooler).map(|mut client| {

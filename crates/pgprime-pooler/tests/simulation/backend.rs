@@ -13,17 +13,17 @@ use pgprime_wire::tag::frontend as tag;
 
 use crate::sql::{self, Sql, Verb};
 
-pub type Settings = BTreeMap<String, String>;
+pub(crate) type Settings = BTreeMap<String, String>;
 
 /// What holds for all sessions of a database.
 #[derive(Clone, Debug)]
-pub struct Database {
+pub(crate) struct Database {
     /// The values that sessions begin with; those that are reported.
-    pub defaults: Settings,
+    pub(crate) defaults: Settings,
     /// Grows with every change that gives prepared statements another result.
-    pub schema: Rc<Cell<u32>>,
+    pub(crate) schema: Rc<Cell<u32>>,
     /// Changed parameters are reported before the end of the command, as before version 14.
-    pub reports_early: bool,
+    pub(crate) reports_early: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -42,14 +42,12 @@ struct Portal {
 
 /// Something that was executed.
 #[derive(Clone, Debug)]
-pub struct Executed {
-    pub id: String,
+pub(crate) struct Executed {
+    pub(crate) id: String,
     /// It began outside of a transaction block.
-    pub begins: bool,
+    pub(crate) begins: bool,
     /// Settings which are not at their defaults and are not reported.
-    pub hidden: Settings,
-    /// Those that are reported.
-    pub reported: Settings,
+    pub(crate) hidden: Settings,
 }
 
 #[derive(Debug)]
@@ -76,13 +74,13 @@ enum Progress {
 
 /// One session.
 #[derive(Debug)]
-pub struct Backend {
+pub(crate) struct Backend {
     database: Database,
     input: VecDeque<u8>,
-    pub out: Vec<u8>,
-    pub status: TransactionStatus,
-    pub settings: Settings,
-    pub hidden: Settings,
+    pub(crate) out: Vec<u8>,
+    pub(crate) status: TransactionStatus,
+    pub(crate) settings: Settings,
+    pub(crate) hidden: Settings,
     known: Settings,
     saved: Option<(Settings, Settings)>,
     statements: HashMap<Vec<u8>, Prepared>,
@@ -92,15 +90,15 @@ pub struct Backend {
     sleeping: Option<(Protocol, String)>,
     rest: VecDeque<Sql>,
     /// What was executed since this was last taken.
-    pub log: Vec<Executed>,
-    pub closed: bool,
+    pub(crate) log: Vec<Executed>,
+    pub(crate) closed: bool,
     /// Only in the oracle: a Parse in a failed transaction is answered as if it were not.
-    pub lenient: bool,
+    pub(crate) lenient: bool,
     is_oracle: bool,
 }
 
 impl Backend {
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         Self {
             input: VecDeque::new(),
             out: Vec::new(),
@@ -124,7 +122,7 @@ impl Backend {
     }
 
     /// A session that says what a client must be answered; it begins with the client's own settings.
-    pub fn oracle(database: Database, own: &Settings) -> Self {
+    pub(crate) fn oracle(database: Database, own: &Settings) -> Self {
         let mut oracle = Self::new(database);
         oracle.settings.extend(own.clone());
         oracle.known = oracle.settings.clone();
@@ -132,7 +130,7 @@ impl Backend {
         oracle
     }
 
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.input.extend(bytes);
     }
 
@@ -142,25 +140,25 @@ impl Backend {
         (self.input.len() >= header.len).then_some(header)
     }
 
-    pub fn has_input(&self) -> bool {
+    pub(crate) fn has_input(&self) -> bool {
         !self.input.is_empty()
     }
 
-    pub fn is_sleeping(&self) -> bool {
+    pub(crate) fn is_sleeping(&self) -> bool {
         self.sleeping.is_some()
     }
 
     /// The statement that is running and can be cancelled.
-    pub fn sleeper(&self) -> Option<&str> {
+    pub(crate) fn sleeper(&self) -> Option<&str> {
         self.sleeping.as_ref().map(|(_, id)| id.as_str())
     }
 
-    pub fn is_skipping(&self) -> bool {
+    pub(crate) fn is_skipping(&self) -> bool {
         self.skipping
     }
 
     /// Whether the next message is one that may have no answer, so that nobody may wait for one.
-    pub fn next_is_silent(&mut self) -> bool {
+    pub(crate) fn next_is_silent(&mut self) -> bool {
         let skipping = self.skipping;
         self.peek().is_some_and(|header| match header.tag {
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::FLUSH => true,
@@ -170,7 +168,7 @@ impl Backend {
     }
 
     /// Handles one message; `false` when there is none or the session is busy.
-    pub fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         if self.sleeping.is_some() || self.closed {
             return false;
         }
@@ -202,7 +200,7 @@ impl Backend {
     }
 
     /// The statement that sleeps ends, or is cancelled.
-    pub fn wake(&mut self, cancelled: bool) {
+    pub(crate) fn wake(&mut self, cancelled: bool) {
         let Some((protocol, _)) = self.sleeping.take() else { return };
         if cancelled {
             self.fail(&failure("57014"), protocol);
@@ -215,7 +213,7 @@ impl Backend {
     }
 
     /// Only in the oracle: the pooler refuses the next message as cancelled.
-    pub fn cancel_next(&mut self) {
+    pub(crate) fn cancel_next(&mut self) {
         let Some(header) = self.peek() else { return };
         self.input.drain(..header.len);
         let is_simple = matches!(header.tag, tag::QUERY | tag::FUNCTION_CALL);
@@ -224,7 +222,7 @@ impl Backend {
     }
 
     /// The administrator ends the session.
-    pub fn terminate(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         error(&mut self.out, "FATAL", &failure("57P01"));
         self.closed = true;
     }
@@ -373,7 +371,8 @@ impl Backend {
         if portal.done {
             return Err(failure("55000"));
         }
-        let (Verb::Select { rows, bytes }, max @ 1..) = (&sql.verb, execute.rows_max as usize) else {
+        let max = if execute.rows_max == 0 { usize::MAX } else { execute.rows_max as usize };
+        let Verb::Select { rows, bytes } = &sql.verb else {
             portal.done = true;
             let id = portal.id.clone();
             return self.execute(&sql.verb, &id, Protocol::Extended).map(|_| ());
@@ -403,7 +402,6 @@ impl Backend {
                 id: id.to_string(),
                 begins: self.status == TransactionStatus::Idle,
                 hidden: self.hidden.clone(),
-                reported: self.settings.clone(),
             });
         }
     }

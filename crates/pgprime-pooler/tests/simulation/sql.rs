@@ -3,14 +3,14 @@
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sql {
-    pub verb: Verb,
+pub(crate) struct Sql {
+    pub(crate) verb: Verb,
     /// `c3r17`, `$1`, or nothing for a statement of the pooler's own.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Rows with the id and so many bytes more.
     Select { rows: usize, bytes: usize },
     Insert,
@@ -39,34 +39,34 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub fn has_rows(&self) -> bool {
+    pub(crate) fn has_rows(&self) -> bool {
         matches!(self, Verb::Select { .. } | Verb::Show(_))
     }
 
-    pub fn ends_transaction(&self) -> bool {
+    pub(crate) fn ends_transaction(&self) -> bool {
         matches!(self, Verb::Commit | Verb::Rollback)
     }
 }
 
 impl Sql {
     /// Whether the id comes with Bind.
-    pub fn takes_parameter(&self) -> bool {
+    pub(crate) fn takes_parameter(&self) -> bool {
         self.id == "$1"
     }
 
     /// The client that the id names.
-    pub fn client(id: &str) -> Option<u32> {
+    pub(crate) fn client(id: &str) -> Option<u32> {
         id.strip_prefix('c')?.split_once('r')?.0.parse().ok()
     }
 
     /// The request that the id names.
-    pub fn request(id: &str) -> Option<u64> {
+    pub(crate) fn request(id: &str) -> Option<u64> {
         id.split_once('r')?.1.parse().ok()
     }
 }
 
 /// The statements of a text; `None` when one of them does not read.
-pub fn parse(text: &[u8]) -> Option<Vec<Sql>> {
+pub(crate) fn parse(text: &[u8]) -> Option<Vec<Sql>> {
     let text = String::from_utf8_lossy(text);
     split(&text).iter().map(|statement| parse_one(statement)).collect()
 }
@@ -111,12 +111,20 @@ fn parse_one(text: &str) -> Option<Sql> {
         ("RESET", Some(name)) => Verb::Reset(name.to_string()),
         ("DISCARD", Some("ALL")) => Verb::DiscardAll,
         ("DEALLOCATE", Some("ALL")) => Verb::DeallocateAll,
-        ("DEALLOCATE", Some(name)) => Verb::Deallocate(name.trim_matches('"').to_string()),
+        ("DEALLOCATE", Some(name)) => Verb::Deallocate(identifier(name)),
         ("COPYIN", _) => Verb::CopyIn,
         ("COPYOUT", _) => Verb::CopyOut { rows: number(1), bytes: number(2) },
         _ => Verb::Syntax,
     };
     Some(Sql { verb, id: id.unwrap_or_default().to_string() })
+}
+
+/// A name as PostgreSQL reads it: in lower case unless quoted.
+fn identifier(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(quoted) => quoted.to_string(),
+        None => name.to_ascii_lowercase(),
+    }
 }
 
 /// `SET name='value'`.

@@ -1,6 +1,6 @@
 //! Why a SCRAM exchange ended.
 
-use super::message::{ITERATIONS_MAX, MESSAGE_BYTES_MAX};
+use super::limits::{ITERATIONS_MAX, MESSAGE_BYTES_MAX};
 
 /// A SCRAM exchange that cannot go on. No variant carries a key, a proof or a password.
 ///

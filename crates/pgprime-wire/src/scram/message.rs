@@ -4,12 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ScramError;
-
-/// Bytes of the longest accepted message. Those of real clients and servers stay below 300.
-pub const MESSAGE_BYTES_MAX: usize = 2048;
-
-/// Most iterations that are accepted: seconds of computing. PostgreSQL's default is 4096.
-pub const ITERATIONS_MAX: u32 = 10_000_000;
+use super::limits::{ITERATIONS_MAX, MESSAGE_BYTES_MAX};
 
 /// The message's text, when its length and its bytes allow it to be one.
 pub(super) fn text<'a>(message: &'static str, bytes: &'a [u8]) -> Result<&'a str, ScramError> {

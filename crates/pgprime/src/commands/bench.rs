@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use pgprime_demo::{Auth, BenchOptions, PoolerCommand, Protocol};
 
-use crate::EXIT_FINDING;
+use crate::exit;
 
 /// Options of the benchmark.
 #[derive(Debug, Args)]
@@ -56,5 +56,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     options.rounds = arguments.rounds.unwrap_or(options.rounds);
     options.logins = arguments.logins.unwrap_or(options.logins);
     let report = pgprime_demo::bench(&options)?;
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDING) })
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
 }

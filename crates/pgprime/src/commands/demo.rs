@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use pgprime_demo::{DemoOptions, PoolerCommand, Statements};
 
-use crate::EXIT_FINDING;
+use crate::exit;
 
 /// Options of the demo.
 #[derive(Debug, Args)]
@@ -58,5 +58,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ..DemoOptions::new(pooler)
     };
     let report = pgprime_demo::demo(&options)?;
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDING) })
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
 }

@@ -12,6 +12,16 @@ use pgprime_wire::backend::encode;
 use pgprime_wire::frame::{HEADER_BYTES, Header};
 use pgprime_wire::startup::{self, CancelKey};
 
+/// Keeps connections of the fake server waiting until it is opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// One thing that a connection of the fake server does.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -23,6 +33,8 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// Sends these bytes until the other side has enough.
     SendForEver(Vec<u8>),
+    /// Waits until the gate is open.
+    Pass(Gate),
     /// Does the usual login without a password.
     LogIn,
     /// Answers every query with one row, for as long as the connection lasts.
@@ -120,6 +132,12 @@ impl Connection {
             Step::SendForEver(bytes) => loop {
                 self.send(bytes)?;
             },
+            Step::Pass(gate) => {
+                while !gate.0.load(Ordering::SeqCst) && !self.over.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Some(())
+            }
             Step::LogIn => {
                 self.startup()?;
                 self.send(&login_reply())

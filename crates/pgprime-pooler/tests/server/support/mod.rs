@@ -4,7 +4,7 @@ mod fake;
 mod pooler;
 mod raw;
 
-pub(crate) use fake::{FakeServer, Step, login_reply, row_reply, ssl_request};
+pub(crate) use fake::{FakeServer, Gate, Step, login_reply, row_reply, ssl_request};
 pub(crate) use pooler::{Console, Setup, TestPooler, cluster};
 pub(crate) use raw::{Message, Raw, Reply, start_packet};
 

@@ -1,0 +1,21 @@
+//! Why a client is not let in.
+
+use std::io;
+
+/// Why a client is not let in: what it is told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    #[error("{message}")]
+    Refused { sqlstate: &'static str, message: String },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("client_login_timeout")]
+    Timeout,
+    /// It asked nothing of us, or was a cancel request.
+    #[error("nothing to log in")]
+    Done,
+}
+
+pub(crate) fn refuse(sqlstate: &'static str, message: impl Into<String>) -> LoginError {
+    LoginError::Refused { sqlstate, message: message.into() }
+}

@@ -1,0 +1,16 @@
+//! The built binary between real clients and a real PostgreSQL.
+//!
+//! Each test runs a pooler of its own, as a process, with a database of its own on a cluster that all share; tests
+//! that stop servers or change how they let clients in start a cluster of their own.
+
+mod auth;
+mod command_line;
+mod drivers;
+mod faults;
+mod harness;
+mod isolation;
+mod prepared;
+mod psql;
+mod restart;
+mod signals;
+mod tokio_client;
