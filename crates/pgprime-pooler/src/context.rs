@@ -1,7 +1,6 @@
 //! What everything on the cold side shares.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,8 +31,6 @@ pub(crate) struct Context {
     pub(crate) directory: Directory,
     pub(crate) statistics: Statistics,
     pub(crate) stage: watch::Sender<Stage>,
-    /// The configuration's file, for RELOAD.
-    pub(crate) config_path: Option<PathBuf>,
     workers: Vec<MailSender>,
     next_worker: AtomicUsize,
     next_host: AtomicUsize,
@@ -44,12 +41,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(directory: Directory, workers: Vec<MailSender>, config_path: Option<PathBuf>) -> Self {
+    pub(crate) fn new(directory: Directory, workers: Vec<MailSender>) -> Self {
         Self {
             directory,
             statistics: Statistics::default(),
             stage: watch::Sender::new(Stage::Running),
-            config_path,
             workers,
             next_worker: AtomicUsize::new(0),
             next_host: AtomicUsize::new(0),

@@ -16,6 +16,9 @@ use crate::slots::ClientSlot;
 /// The name of the console's database.
 pub(crate) const CONSOLE: &str = "pgbouncer";
 
+/// Pools at most: with `*` among the databases, clients could make any number by asking for names.
+const POOLS_MAX: usize = 10_000;
+
 /// One pool: a user on a database.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolEntry {
@@ -132,6 +135,10 @@ impl Directory {
         let key = (database.to_string(), user.clone());
         if let Some(index) = state.by_key.get(&key) {
             return Some(*index);
+        }
+        if state.pools.len() >= POOLS_MAX {
+            tracing::error!(database, user, "no more pools: there are {POOLS_MAX}");
+            return None;
         }
         let settings = database_of(&state.config, database)?;
         let index = PoolIndex(u32::try_from(state.pools.len()).ok()?);
@@ -378,6 +385,8 @@ fn profile(config: &Config, database: &DatabaseConfig, user_name: &str) -> PoolP
         reset_query: settings.server_reset_query.clone(),
         reset_always: settings.server_reset_query_always,
         connect_query: database.connect_query.clone(),
+        check_query: settings.server_check_query.clone(),
+        check_delay: settings.server_check_delay,
         always_warm: database.user.is_some(),
     }
 }

@@ -63,6 +63,7 @@ impl Pooler {
     /// What of this is not possible, with what to do about it.
     pub fn bind(config: Config, workers: usize) -> Result<Self, PoolerError> {
         let system = |step| move |source| PoolerError::System { step, source };
+        reload::refuse_unencrypted(&config.settings)?;
         let secrets = reload::load_secrets(&config)?;
         let listeners = Listeners::bind(&config.settings)?;
         check_descriptors(&config);
@@ -76,9 +77,8 @@ impl Pooler {
             let thread = seed.start(WorkerIndex(index), settings, senders.clone(), cold.clone());
             threads.push(thread.map_err(system("a worker"))?);
         }
-        let path = config.path.clone();
         let directory = Directory::new(config, secrets, senders.clone());
-        let context = Arc::new(Context::new(directory, senders, path));
+        let context = Arc::new(Context::new(directory, senders));
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(2)

@@ -242,6 +242,7 @@ fn set(context: &Context, name: &str, value: &str) -> Result<&'static str, Refus
     }
     let mut settings = context.directory.config().settings.clone();
     settings.set(name, value).map_err(|problem| refused("22023", problem.to_string()))?;
+    reload::refuse_unencrypted(&settings).map_err(|problem| refused("0A000", problem.to_string()))?;
     if let Some(warning) = settings.warning(name) {
         tracing::warn!("{warning}");
     }

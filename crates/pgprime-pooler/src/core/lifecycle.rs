@@ -302,18 +302,27 @@ impl Core {
             pool.counters.assignments += 1;
             pool.counters.wait_us += micros(now.saturating_duration_since(waited.since));
         }
+        let Some(profile) = self.pools.get(client.pool.0 as usize).and_then(Option::as_ref).map(|pool| &pool.profile)
+        else {
+            return;
+        };
+        let mut preparation = profile.check_if_due(now.saturating_duration_since(server.idle_since));
         if !client.parameters.is_same(&server.parameters) {
             let places = client.parameters.differences(&server.parameters);
-            if !places.is_empty() {
+            if places.is_empty() {
+                client.parameters = server.parameters.clone();
+            } else {
                 let sql = client.parameters.sql(&self.settings.tracked, &places);
-                client.state = ClientState::Preparing(id);
-                server.state = ServerState::Preparing(waited.client);
-                server.replies.push(Owner::Pooler(Task::Parameters), Reply::Query);
-                server.statements.set_unnamed(None);
-                self.tell_server(id, |out| frontend::encode::query(out, sql.as_bytes()));
-                return;
+                preparation.get_or_insert_default().push_str(&sql);
             }
-            client.parameters = server.parameters.clone();
+        }
+        if let Some(sql) = preparation {
+            client.state = ClientState::Preparing(id);
+            server.state = ServerState::Preparing(waited.client);
+            server.replies.push(Owner::Pooler(Task::Parameters), Reply::Query);
+            server.statements.set_unnamed(None);
+            self.tell_server(id, |out| frontend::encode::query(out, sql.as_bytes()));
+            return;
         }
         self.activate(id, waited.client, now);
     }

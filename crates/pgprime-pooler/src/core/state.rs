@@ -53,8 +53,24 @@ pub struct PoolProfile {
     pub reset_always: bool,
     /// `connect_query`, to be run again when a server's settings were reset.
     pub connect_query: Option<String>,
+    /// `server_check_query`, sent to a server that has rested for `check_delay` before it is used; empty for none.
+    pub check_query: String,
+    /// `server_check_delay`.
+    pub check_delay: Duration,
     /// Whether `min_pool_size` holds without clients, because the database's user is fixed.
     pub always_warm: bool,
+}
+
+/// The value of `server_check_query` that asks for an empty query.
+const EMPTY_QUERY: &str = "<empty>";
+
+impl PoolProfile {
+    /// The query that shows whether a server still answers after so long a rest.
+    pub(crate) fn check_if_due(&self, rested: Duration) -> Option<String> {
+        let is_due = !self.check_query.is_empty() && rested >= self.check_delay;
+        let query = if self.check_query == EMPTY_QUERY { "" } else { &self.check_query };
+        is_due.then(|| if query.is_empty() { String::new() } else { format!("{query};") })
+    }
 }
 
 /// A pool as the worker gets to know it.

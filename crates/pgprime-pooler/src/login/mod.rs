@@ -62,7 +62,7 @@ pub(crate) async fn serve(context: Arc<Context>, stream: Stream, origin: Origin)
             }
         }
         Err(LoginError::Done) => {}
-        Err(error) => turn_away(&mut session, &origin, &error).await,
+        Err(error) => turn_away(&config, &mut session, &origin, &error).await,
     }
 }
 
@@ -79,8 +79,10 @@ fn log_login(config: &Config, startup: &StartupMessage, origin: &Origin) {
     }
 }
 
-async fn turn_away(session: &mut Session, origin: &Origin, error: &LoginError) {
-    tracing::warn!(client = origin.address, port = origin.port, reason = %error, "client closing because: {error}");
+async fn turn_away(config: &Config, session: &mut Session, origin: &Origin, error: &LoginError) {
+    if config.settings.log_pooler_errors {
+        tracing::warn!(client = origin.address, port = origin.port, "client closing because: {error}");
+    }
     let sqlstate = match error {
         LoginError::Refused { sqlstate, .. } => sqlstate,
         LoginError::Timeout => "08P01",

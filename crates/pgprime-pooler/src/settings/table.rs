@@ -132,13 +132,13 @@ settings! {
     // The process
 
     /// The file to log to.
-    logfile: Option<PathBuf> = OptionalPath(""), live;
+    logfile: Option<PathBuf> = OptionalPath(""), restart;
     /// The file to write the process id to.
     pidfile: Option<PathBuf> = OptionalPath(""), restart;
     /// The system user to become after start as root.
     user: Option<String> = OptionalText(""), restart;
     /// How much more than usual to log, 0 to 3.
-    verbose: u32 = Verbosity("0"), live;
+    verbose: u32 = Verbosity("0"), restart;
     /// The configuration file in use; the next RELOAD reads this one.
     conffile: Option<PathBuf> = OptionalPath(""), live;
     /// Name of the service; `service_name` is the same. Only shown.
@@ -185,7 +185,7 @@ settings! {
     /// standard_conforming_strings and application_name. The server must report them.
     track_extra_parameters: Vec<String> = List("IntervalStyle"), live;
     /// Refuse the simple query protocol, and with it several statements in one message.
-    disable_pqexec: bool = Flag("0"), restart;
+    disable_pqexec: bool = Flag("0"), restart, unsupported;
     /// Append the client's address and port to its application_name at the start.
     application_name_add_host: bool = Flag("0"), live;
     /// The largest message passed on, in bytes. The default is what the protocol can express.
@@ -231,7 +231,7 @@ settings! {
     /// empty text turns the check off.
     server_check_query: String = Text("<empty>"), live;
     /// After RECONNECT, close servers in session mode when their transaction ends, not their session.
-    server_fast_close: bool = Flag("0"), live;
+    server_fast_close: bool = Flag("0"), live, unsupported;
     /// Seconds after which an unused server connection is closed for its age, so that memory and plans on the server
     /// do not grow for ever; 0: after one use.
     server_lifetime: Duration = Seconds("3600"), live;
@@ -242,7 +242,7 @@ settings! {
     /// Seconds to wait after a failed login to a server. Meanwhile new clients get the error at once.
     server_login_retry: Duration = Seconds("15"), live;
     /// Seconds after which an unused database made from `*` is forgotten with its statistics.
-    autodb_idle_timeout: Duration = Seconds("3600"), live;
+    autodb_idle_timeout: Duration = Seconds("3600"), live, unsupported;
     /// Seconds after which an empty pool is forgotten with its statistics; 0: never.
     pool_idle_timeout: Duration = Seconds("0"), live, unsupported;
 
@@ -267,7 +267,7 @@ settings! {
     /// Seconds a transaction may last; 0: no limit.
     transaction_timeout: Duration = Seconds("0"), live;
     /// Seconds that SUSPEND waits for buffers to empty.
-    suspend_timeout: Duration = Seconds("10"), live;
+    suspend_timeout: Duration = Seconds("10"), live, unsupported;
 
     // Log and statistics
 
@@ -294,9 +294,9 @@ settings! {
     /// results and cost memory.
     pkt_buf: u32 = BufferSize("4096"), restart;
     /// Buffers to pass for one connection before the others have their turn; 0: no limit.
-    sbuf_loopcnt: u32 = Count("5"), live;
+    sbuf_loopcnt: u32 = Count("5"), live, unsupported;
     /// Wake up for a new client only when its first bytes are there.
-    tcp_defer_accept: bool = Flag("1"), live;
+    tcp_defer_accept: bool = Flag("1"), live, unsupported;
     /// Bytes of the socket buffers in the kernel; 0: the system's choice.
     tcp_socket_buffer: u32 = Count("0"), live;
     /// Probe idle TCP connections, so that dead peers are noticed.
@@ -575,6 +575,7 @@ mod tests {
             "listen_addr",
             "listen_backlog",
             "listen_port",
+            "logfile",
             "peer_id",
             "pidfile",
             "pkt_buf",
@@ -584,6 +585,7 @@ mod tests {
             "unix_socket_group",
             "unix_socket_mode",
             "user",
+            "verbose",
         ];
         assert_eq!(fixed, expected);
         assert_eq!(Settings::is_changeable("listen_port"), Some(false));
