@@ -172,6 +172,8 @@ pub struct Pool<C, S> {
     busy: usize,
     connecting: usize,
     retry: Retry,
+    /// A connection has been opened once.
+    is_proven: bool,
     paused: bool,
     stale_before: Option<Instant>,
 }
@@ -189,6 +191,7 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
             busy: 0,
             connecting: 0,
             retry: Retry::default(),
+            is_proven: false,
             paused: false,
             stale_before: None,
         }
@@ -214,6 +217,7 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
         match event {
             Event::Connected(rest) => {
                 self.retry.succeeded();
+                self.is_proven = true;
                 self.connecting = self.connecting.saturating_sub(1);
                 self.rest(Idle { rest, idle_since: now }, now, actions);
             }
@@ -287,6 +291,11 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
     /// Since when the longest waiting client waits.
     pub fn oldest_waiter(&self) -> Option<Instant> {
         self.waiters.oldest()
+    }
+
+    /// Another worker that has an idle server of this pool.
+    pub fn idle_elsewhere(&self) -> Option<WorkerIndex> {
+        self.board.with_idle(self.worker)
     }
 
     /// The pool in numbers.
@@ -371,7 +380,8 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
     }
 
     fn connect_for_waiters(&mut self, now: Instant, actions: &mut Vec<Action<C, S>>) {
-        let in_flight_max = if self.retry.is_failing() { 1 } else { CONNECTING_MAX };
+        // The first connection shows whether the database is there; it is all that clients logging in wait for.
+        let in_flight_max = if self.is_proven && !self.retry.is_failing() { CONNECTING_MAX } else { 1 };
         while self.connecting < self.waiters.len().min(in_flight_max) && self.retry.may_attempt(now) {
             match self.budget.try_acquire(self.reserve_open(now)) {
                 Ok(permit) => {

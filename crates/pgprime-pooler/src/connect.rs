@@ -102,7 +102,7 @@ async fn open(context: &Context, pool: PoolIndex, permit: Permit) -> Mail {
     match outcome {
         Ok((transport, info, welcome)) => {
             let connected_at = Instant::now();
-            let expires_at = lifetime(target.lifetime).map(|lifetime| connected_at + lifetime);
+            let expires_at = Some(connected_at + lifetime(target.lifetime));
             tracing::info!(
                 server = info.address,
                 port = info.port,
@@ -111,6 +111,7 @@ async fn open(context: &Context, pool: PoolIndex, permit: Permit) -> Mail {
                 process_id = info.process_id,
                 "new connection to server"
             );
+            context.mail_all(|| Mail::Welcome { pool, welcome: Box::new(welcome.clone()) });
             let join = ServerJoin { info: Box::new(info), permit, welcome, connected_at, expires_at };
             Mail::Server { pool, join: Box::new(join), transport }
         }
@@ -123,8 +124,8 @@ async fn open(context: &Context, pool: PoolIndex, permit: Permit) -> Mail {
     }
 }
 
-fn lifetime(lifetime: Duration) -> Option<Duration> {
-    (!lifetime.is_zero()).then(|| lifetime.mul_f64(1.0 - LIFETIME_JITTER * fastrand::f64()))
+fn lifetime(lifetime: Duration) -> Duration {
+    lifetime.mul_f64(1.0 - LIFETIME_JITTER * fastrand::f64())
 }
 
 /// Tries the hosts of a database in turn, from the next one on.
@@ -201,10 +202,7 @@ async fn login(
     login.authenticate().await?;
     login.until_ready().await?;
     if let Some(query) = &target.connect_query {
-        let mut message = Vec::new();
-        encode::query(&mut message, query.as_bytes());
-        login.send(&message).await?;
-        login.until_ready().await?;
+        login.run(query).await?;
     }
     let key = login.key.take().unwrap_or(CancelKey { process_id: 0, secret: vec![0; 4] });
     let info = ServerInfo {
@@ -373,6 +371,21 @@ impl Login<'_> {
         let keys = tokio::task::spawn_blocking(derive).await.map_err(|error| self.protocol(error))?;
         directory.keep_derived_keys(user, &salt, iterations, keys.clone());
         Ok(keys)
+    }
+
+    /// Runs a query whose errors are no reason to do without the server.
+    async fn run(&mut self, query: &str) -> Result<(), ConnectError> {
+        let mut message = Vec::new();
+        encode::query(&mut message, query.as_bytes());
+        self.send(&message).await?;
+        loop {
+            match self.until_ready().await {
+                Err(error @ ConnectError::Refused { .. }) => {
+                    tracing::warn!(database = self.target.dbname, reason = %error, "connect_query failed");
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Reads up to ReadyForQuery, keeping what the server reports.

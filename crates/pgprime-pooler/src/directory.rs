@@ -250,6 +250,19 @@ impl Directory {
                 self.broadcast(|| Mail::Reconnect(entry.index));
             }
         }
+        drop(state);
+        self.open_fixed_pools();
+    }
+
+    /// Makes the pools of databases that have a fixed user and a minimum size: they need no client to be filled.
+    pub(crate) fn open_fixed_pools(&self) {
+        let config = self.config();
+        let settings = &config.settings;
+        for database in config.databases.values().filter(|database| database.user.is_some()) {
+            if database.min_pool_size.unwrap_or(settings.min_pool_size) > 0 {
+                self.pool_for(&database.name, "");
+            }
+        }
     }
 
     /// Changes which databases are held. Pools made later heed it by themselves.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::core::{
     ClientId, ClientJoin, CoreSettings, LentServer, PoolIndex, PoolSetup, ServerId, ServerInfo, ServerJoin,
-    WorkerSnapshot,
+    Welcome, WorkerSnapshot,
 };
 use crate::slots::ClientSlot;
 use crate::transport::Transport;
@@ -22,6 +22,8 @@ pub(crate) enum Mail {
     Server { pool: PoolIndex, join: Box<ServerJoin>, transport: Transport },
     ConnectFailed { pool: PoolIndex, failure: Failure, reason: String },
     Lent { server: LentServer, transport: Transport },
+    /// What a server of the pool has reported at its login, on whichever worker it will be.
+    Welcome { pool: PoolIndex, welcome: Box<Welcome> },
     Asked { pool: PoolIndex, by: WorkerIndex },
     Cancel { process_id: u32, secret: Vec<u8> },
     CancelSent(ServerId),

@@ -105,6 +105,7 @@ impl Pooler {
             tokio::spawn(connect::serve_workers(Arc::clone(&context), requests));
             tokio::spawn(signals.heed(Arc::clone(&context)));
             tokio::spawn(keep_statistics(Arc::clone(&context)));
+            context.directory.open_fixed_pools();
             tracing::info!(port = listeners.port, "listening");
             listeners.serve(Arc::clone(&context)).await?;
             drain(&context).await;

@@ -378,6 +378,7 @@ impl Worker {
                 let id = self.core.adopt_server(server, now);
                 self.add_server(id, transport);
             }
+            Mail::Welcome { pool, welcome } => self.core.handle_welcome(pool, *welcome, now),
             Mail::ConnectFailed { pool, failure, reason } => {
                 self.core.handle_connect_failed(pool, failure, reason, now);
             }

@@ -65,7 +65,7 @@ fn welcome(application_name: &str) -> Vec<u8> {
     let mut out = Vec::new();
     encode::authentication_ok(&mut out);
     for (name, value) in [
-        ("server_version", show::version().as_str()),
+        ("server_version", show::SERVER_VERSION),
         ("client_encoding", "UTF8"),
         ("server_encoding", "UTF8"),
         ("DateStyle", "ISO"),

@@ -17,9 +17,12 @@ use Type::{Big, Int, Text};
 pub(super) const TOPICS: &str = "ACTIVE_SOCKETS|CLIENTS|CONFIG|DATABASES|HELP|LISTS|POOLS|SERVERS|SOCKETS|STATE|\
                                  STATS|STATS_AVERAGES|STATS_TOTALS|TOTALS|USERS|VERSION";
 
-/// The version of the program, and whose console it speaks.
-pub(super) fn version() -> String {
-    format!("pgprime {} (console of PgBouncer 1.25)", env!("CARGO_PKG_VERSION"))
+/// The version as drivers read it: PgBouncer's, whose console this is.
+pub(super) const SERVER_VERSION: &str = "1.25.0/bouncer";
+
+/// The version as tools and people read it.
+fn version() -> String {
+    format!("PgBouncer 1.25.0 (pgprime {})", env!("CARGO_PKG_VERSION"))
 }
 
 /// The table for a topic; `None`: there is no such topic.
@@ -41,7 +44,7 @@ pub(super) async fn table(context: &Context, topic: &str) -> Option<Table> {
         "state" => state(context),
         "version" => single("version", version()),
         "transaction_isolation" => single("transaction_isolation", "read committed".into()),
-        "server_version" => single("server_version", version()),
+        "server_version" => single("server_version", SERVER_VERSION.into()),
         "client_encoding" => single("client_encoding", "UTF8".into()),
         _ => return None,
     })

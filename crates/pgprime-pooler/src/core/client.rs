@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use pgprime_pool::Ticket;
+use pgprime_wire::frame::Header;
 
 use super::buffer::Output;
 use super::ids::{PoolIndex, ServerId};
@@ -96,6 +97,11 @@ impl Client {
     /// Whether bytes that come in can be handled now.
     pub(crate) fn takes_input(&self) -> bool {
         matches!(self.state, ClientState::Idle | ClientState::Active(_))
+    }
+
+    /// Whether a whole message has been read and waits to be handled.
+    pub(crate) fn holds_message(&self) -> bool {
+        Header::peek(&self.input).ok().flatten().is_some_and(|header| self.input.len() >= header.len)
     }
 
     pub(crate) fn statements_mut(&mut self) -> &mut ClientStatements {

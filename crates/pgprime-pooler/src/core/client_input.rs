@@ -45,7 +45,8 @@ impl Core {
         let Some(client) = self.clients.get(id) else { return false };
         match client.state {
             ClientState::Active(server) => {
-                self.servers.get(server).is_some_and(|server| server.output.len() < OUTPUT_BYTES_MAX)
+                let is_held = client.input.len() >= WAITING_INPUT_BYTES_MAX && client.holds_message();
+                !is_held && self.servers.get(server).is_some_and(|server| server.output.len() < OUTPUT_BYTES_MAX)
             }
             ClientState::Idle => client.output.len() < OUTPUT_BYTES_MAX,
             ClientState::LoggingIn(_) | ClientState::Waiting(_) | ClientState::Preparing(_) => {
@@ -107,7 +108,8 @@ impl Core {
         if client.passing != Passing::Nothing {
             return self.pass_on(id, bytes, now);
         }
-        if !client.takes_input() {
+        let is_healing = |server| self.servers.get(server).is_some_and(|server| server.healing);
+        if !client.takes_input() || client.server().is_some_and(is_healing) {
             return None;
         }
         let link = match (client.state, client.skipping) {
@@ -128,7 +130,7 @@ impl Core {
             return None;
         }
         match route::classify(header.tag, link) {
-            Route::Server(kind) => self.to_server(id, kind, header, bytes, now),
+            Route::Server(kind) => self.forward_to_server(id, kind, header, bytes, now),
             Route::Discard => {
                 client.passing = Passing::Discard(header.len);
                 Some(0)
@@ -178,10 +180,11 @@ impl Core {
         Some(count)
     }
 
-    fn to_server(&mut self, id: ClientId, kind: Kind, header: Header, bytes: &[u8], now: Instant) -> Option<usize> {
+    fn forward_to_server(&mut self, id: ClientId, kind: Kind, header: Header, bytes: &[u8], now: Instant) -> Option<usize> {
         let is_whole = bytes.len() >= header.len;
         let streams = matches!(kind, Kind::Query | Kind::FunctionCall | Kind::Bind | Kind::CopyData);
-        if !is_whole && !(streams && bytes.len() >= HOLD_BYTES_MAX.min(header.len)) {
+        let can_begin = is_whole || (streams && bytes.len() >= HOLD_BYTES_MAX);
+        if !can_begin {
             // Half a message must not hold a server.
             let held_max = if matches!(kind, Kind::Parse) { usize::MAX } else { HOLD_BYTES_MAX };
             if header.len > held_max && !streams {
@@ -190,11 +193,22 @@ impl Core {
             return None;
         }
         let server = self.server_of(id, now)?;
+        let message = bytes.get(..header.len).unwrap_or(bytes);
+        if self.tracks_statements(id) {
+            let is_prepared = matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Close);
+            if is_prepared && self.servers.get(server).is_some_and(|server| server.replies.is_skipping()) {
+                // The server ignores it up to Sync; so do we.
+                self.clients.get_mut(id)?.passing = Passing::Discard(header.len);
+                return Some(0);
+            }
+            if self.depends_on_earlier(id, server, kind, header.body(message)) {
+                return None;
+            }
+        }
         // Data for a COPY belongs to the request that began it. Outside of one, the server ignores it.
         if !matches!(kind, Kind::CopyData | Kind::CopyEnd) {
             self.begin_request(id, server, now);
         }
-        let message = bytes.get(..header.len).unwrap_or(bytes);
         let taken = self.forward(id, server, kind, header, message);
         if taken < header.len
             && let Some(client) = self.clients.get_mut(id)
@@ -256,6 +270,12 @@ impl Core {
                 server.statements.set_unnamed(None);
                 server.replay.give_up();
                 server.replies.push(owner, Reply::Query);
+                if kind == Kind::Query
+                    && route::discards_statements(header.body(message))
+                    && let Some(client) = self.clients.get_mut(id)
+                {
+                    client.statements_mut().discarding = true;
+                }
             }
             Kind::Parse => server.replies.push(owner, Reply::Parse(None)),
             Kind::Bind => server.replies.push(owner, Reply::Bind),

@@ -11,10 +11,10 @@ use pgprime_wire::startup::CancelKey;
 use super::buffer::Output;
 use super::client::{Client, ClientState, Passing};
 use super::ids::{ClientId, PoolIndex, ServerId};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, Welcome};
 use super::replies::{Owner, Reply, Task};
 use super::server::{Remainder, Server, ServerJoin, ServerState};
-use super::state::{ClientJoin, Core, Effect, LentServer, Mode, PoolSetup, PoolState};
+use super::state::{ClientJoin, Core, Effect, LentServer, Mode, PoolProfile, PoolSetup, PoolState};
 use super::stats::{Counters, micros};
 
 /// Why a client's connection ends.
@@ -75,7 +75,7 @@ impl ClientEnd {
                 ("22023", format!("the server refused a parameter of this connection: {reason}"))
             }
             Self::ServerGone => ("08006", "server closed the connection unexpectedly; whether the transaction was committed is not known".into()),
-            Self::DatabaseUnavailable(reason) => ("08001", format!("server login has been failing, try again later: {reason}")),
+            Self::DatabaseUnavailable(reason) => ("08001", format!("server login has been failing, try again later (server_login_retry): {reason}")),
             Self::Killed => ("57P01", "database removed or connection killed by the administrator".into()),
             Self::Shutdown => ("57P01", "the pooler is shutting down".into()),
         })
@@ -350,6 +350,26 @@ impl Core {
         id
     }
 
+    /// What a pool's servers report has become known, from a server here or on another worker. Clients that log in
+    /// need no more than this: they wait for no server.
+    pub fn handle_welcome(&mut self, index: PoolIndex, welcome: Welcome, now: Instant) {
+        let defaults = welcome.tracked(&self.settings.tracked);
+        let Some(pool) = self.pool_mut(index).filter(|pool| pool.welcome.is_none()) else { return };
+        pool.welcome = Some(welcome);
+        pool.defaults = defaults;
+        let is_waiting = |client: &Client| client.pool == index && matches!(client.state, ClientState::LoggingIn(_));
+        let waiting: Vec<ClientId> =
+            self.clients.iter().filter(|(_, client)| is_waiting(client)).map(|(id, _)| id).collect();
+        for id in waiting {
+            let ticket = self.clients.get(id).and_then(Client::ticket);
+            if let (Some(ticket), Some(pool)) = (ticket, self.pool_mut(index)) {
+                pool.pool.leave(ticket);
+            }
+            self.welcome(id, now);
+        }
+        self.run_pool_actions(now);
+    }
+
     /// A server connection could not be opened.
     pub fn handle_connect_failed(&mut self, pool: PoolIndex, failure: Failure, reason: String, now: Instant) {
         if let Some(state) = self.pool_mut(pool) {
@@ -370,13 +390,8 @@ impl Core {
     pub fn adopt_server(&mut self, lent: LentServer, now: Instant) -> ServerId {
         let LentServer { server, welcome } = lent;
         let pool = server.pool;
-        let tracked = welcome.as_ref().map(|welcome| welcome.tracked(&self.settings.tracked));
-        if let Some(state) = self.pool_mut(pool)
-            && state.welcome.is_none()
-            && let Some(defaults) = tracked
-        {
-            state.welcome = welcome;
-            state.defaults = defaults;
+        if let Some(welcome) = welcome {
+            self.handle_welcome(pool, welcome, now);
         }
         let id = self.servers.insert(*server);
         let rest: Option<Rest<ServerId>> = self.servers.get(id).map(|server| server.rest(id));
@@ -406,7 +421,20 @@ impl Core {
             self.run_pool_actions(now);
             // At once, or the donor's minimum size takes the place again.
             self.pool_event(needy, Event::Freed, now);
+        } else {
+            self.fetch_spare(needy, &profile);
         }
+    }
+
+    /// No related pool has an idle server here: one that is idle on another worker is called, to be evicted next time.
+    fn fetch_spare(&mut self, needy: PoolIndex, profile: &PoolProfile) {
+        let effect = (0u32..).map(PoolIndex).zip(&self.pools).find_map(|(index, state)| {
+            let state = state.as_ref()?;
+            let related = state.profile.database == profile.database || state.profile.user == profile.user;
+            let worker = state.pool.idle_elsewhere().filter(|_| index != needy && related)?;
+            Some(Effect::Ask(index, worker))
+        });
+        self.effects.extend(effect);
     }
 
     /// The client's socket was closed by the client.

@@ -75,7 +75,7 @@ impl Parameters {
         }
         for index in 0..self.values.len() {
             if let (None, Some(value)) = (self.value(index), other.value(index)) {
-                self.set(index, &value.to_string());
+                self.set(index, value);
             }
         }
     }

@@ -30,10 +30,6 @@ impl Core {
         header: Header,
         message: &[u8],
     ) -> usize {
-        if self.servers.get(server).is_none_or(|server| server.replies.is_skipping()) {
-            // The server ignores it up to Sync; so do we.
-            return message.len();
-        }
         let body = header.body(message);
         let done = match kind {
             Kind::Parse => Parse::decode(body).ok().map(|parse| self.parse(id, server, &parse)),
@@ -43,12 +39,70 @@ impl Core {
         };
         if done.is_none() {
             // Malformed: PostgreSQL says what is wrong with it.
+            if kind == Kind::Parse
+                && let Some(client) = self.clients.get_mut(id)
+            {
+                client.statements_mut().expect_parse();
+            }
             self.send(id, server, reply_of(kind), |out| out.extend_from_slice(message));
         }
         message.len()
     }
 
+    /// Whether a message must wait until the requests before it are answered, because what it means depends on them.
+    pub(super) fn depends_on_earlier(
+        &mut self,
+        id: ClientId,
+        server_id: ServerId,
+        kind: Kind,
+        body: &[u8],
+    ) -> bool {
+        let Some(server) = self.servers.get(server_id) else { return false };
+        if server.replies.requests() == 0 {
+            return false;
+        }
+        let (name, query) = match kind {
+            Kind::Query => (None, frontend::query_text(body).ok()),
+            Kind::Parse => Parse::decode(body).map_or((None, None), |parse| (Some(parse.name), Some(parse.query))),
+            Kind::Bind => (frontend::bind_names(body).map(|(_, name, _)| name), None),
+            Kind::Describe => (Describe::decode(body).ok().filter(|d| d.target == Target::Statement).map(|d| d.name), None),
+            Kind::Close => (Close::decode(body).ok().filter(|c| c.target == Target::Statement).map(|c| c.name), None),
+            _ => return false,
+        };
+        if query.is_some_and(|query| matches!(route::session_command(query), SessionCommand::Deallocate(_))) {
+            return true;
+        }
+        let statements = self.clients.get(id).and_then(|client| client.statements.as_ref());
+        let (Some(name), Some(statements)) = (name, statements) else { return false };
+        let renames = kind == Kind::Parse && name.is_empty();
+        let own = server.replies.changes_of_open_request();
+        let named = if kind == Kind::Parse { None } else { statements.find(name) };
+        statements.discarding
+            || !renames && statements.is_uncertain(name, own)
+            || named.is_some_and(|statement| server.replies.awaits_parse(statement.id))
+            || query.is_some_and(|query| self.awaits_parse_of(server_id, query, body))
+    }
+
+    /// Whether the server is about to get, in an earlier request, the statement that a Parse asks for.
+    fn awaits_parse_of(&self, server_id: ServerId, query: &[u8], body: &[u8]) -> bool {
+        let types = Parse::decode(body).map_or(&[][..], |parse| parse.parameter_types);
+        let statement = self.registry.find(query, types);
+        let server = self.servers.get(server_id);
+        statement.is_some_and(|id| server.is_some_and(|server| server.replies.awaits_parse(id)))
+    }
+
+    /// Whether a message that is sent again was answered by the pooler itself the first time.
+    fn is_answered_already(&mut self, server_id: ServerId) -> bool {
+        let Some(server) = self.servers.get_mut(server_id) else { return false };
+        let is_answered = server.replay.answered > 0;
+        server.replay.answered = server.replay.answered.saturating_sub(1);
+        is_answered
+    }
+
     fn parse(&mut self, id: ClientId, server_id: ServerId, parse: &Parse<'_>) {
+        if self.is_answered_already(server_id) {
+            return;
+        }
         if parse.name.is_empty()
             && let SessionCommand::Deallocate(name) = route::session_command(parse.query)
             && self.translate_deallocate(id, server_id, parse, &name)
@@ -125,8 +179,11 @@ impl Core {
             self.send(id, server_id, Reply::Close, |out| encode::close_portal(out, close.name));
             return;
         }
+        if self.is_answered_already(server_id) {
+            return;
+        }
         if let Some(client) = self.clients.get_mut(id) {
-            client.statements_mut().remove(close.name);
+            client.statements_mut().close(close.name);
         }
         // The server keeps it for the next client.
         self.write_in_turn(id, server_id, Written::CloseComplete);
@@ -167,9 +224,12 @@ impl Core {
     fn prepare(&mut self, owner: Owner, server_id: ServerId, statement: &Arc<Statement>) {
         let max = self.settings.prepared_statements_max;
         let Some(server) = self.servers.get_mut(server_id) else { return };
-        let evicted = server.statements.insert(statement, max);
-        for _ in &evicted {
-            server.replies.push(Owner::Pooler(Task::Statement), Reply::Close);
+        let mut evicted = server.statements.insert(statement, max);
+        if server.statements.settle_doubt(statement.id) {
+            evicted.push(Arc::clone(statement));
+        }
+        for statement in &evicted {
+            server.replies.push(Owner::Pooler(Task::Statement), Reply::Evict(statement.id));
         }
         server.replies.push(owner, Reply::Parse(Some(statement.id)));
         self.count_server_parse(server_id);
@@ -214,7 +274,9 @@ impl Core {
     /// DEALLOCATE in a simple query or in a statement about to be prepared: the server knows another name.
     /// `false` when the name is not one of the client's.
     fn translate_deallocate(&mut self, id: ClientId, server_id: ServerId, parse: &Parse<'_>, name: &[u8]) -> bool {
-        let Some(statement) = self.take_for_deallocate(id, name) else { return false };
+        let Some(statement) = self.take_for_deallocate(id, name) else {
+            return false;
+        };
         self.ensure_named(server_id, &statement);
         self.forget_on_server(server_id, &statement);
         let text = deallocate_sql(&statement);
@@ -251,7 +313,7 @@ impl Core {
 
     fn forget_on_server(&mut self, server_id: ServerId, statement: &Statement) {
         if let Some(server) = self.servers.get_mut(server_id) {
-            server.statements.remove(statement.id);
+            server.statements.deallocate(statement.id);
         }
     }
 
@@ -263,7 +325,9 @@ impl Core {
         if server.status == TransactionStatus::Failed || !server.replies.is_settled() {
             return None;
         }
-        let statement = self.take_for_deallocate(id, &name)?;
+        let Some(statement) = self.take_for_deallocate(id, &name) else {
+            return name.starts_with(NAME_PREFIX.as_bytes()).then(|| deallocate_unknown(&name));
+        };
         let is_there = self.servers.get_mut(server_id)?.statements.touch(statement.id);
         if !is_there {
             self.prepare_in_own_request(server_id, &statement);
@@ -283,6 +347,11 @@ impl Core {
     }
 }
 
+/// A name of ours that the client does not have must be unknown: it is never another client's statement.
+fn deallocate_unknown(name: &[u8]) -> Vec<u8> {
+    [b"DEALLOCATE \"?", name, b"\""].concat()
+}
+
 fn deallocate_sql(statement: &Statement) -> Vec<u8> {
     [b"DEALLOCATE \"", &*statement.server_name, b"\""].concat()
 }
@@ -299,8 +368,10 @@ fn reply_of(kind: Kind) -> Reply {
 /// What a server has to forget of statements whose Parse was not answered.
 pub(super) fn forget_failed(server: &mut Server, failed: &[super::replies::Expected]) {
     for expected in failed {
-        if let Reply::Parse(Some(id)) = expected.reply {
-            server.statements.remove(id);
+        match expected.reply {
+            Reply::Parse(Some(id)) => drop(server.statements.remove(id)),
+            Reply::Evict(id) => server.statements.doubt(id),
+            _ => {}
         }
     }
 }

@@ -117,6 +117,7 @@ impl Core {
     pub(super) fn activate(&mut self, id: ServerId, client_id: ClientId, now: Instant) {
         let (Some(server), Some(client)) = (self.servers.get_mut(id), self.clients.get_mut(client_id)) else { return };
         server.state = ServerState::Active(client_id);
+        server.was_used = true;
         server.idle_since = now;
         client.state = ClientState::Active(id);
         self.process_held(client_id, now);

@@ -47,6 +47,8 @@ pub(crate) enum Reply {
     /// CommandComplete, EmptyQueryResponse or PortalSuspended, after rows.
     Execute,
     Close,
+    /// CloseComplete for a statement that has to make room for another.
+    Evict(StatementId),
     /// Everything up to ReadyForQuery.
     Query,
     /// ReadyForQuery.
@@ -61,6 +63,17 @@ pub(crate) enum Reply {
 pub(crate) struct Expected {
     pub(crate) owner: Owner,
     pub(crate) reply: Reply,
+}
+
+impl Expected {
+    fn ends_request(&self) -> bool {
+        matches!(self.reply, Reply::Query | Reply::Sync)
+    }
+
+    /// Whether this is an answer to one of the client's Parse, or to its Close of a statement.
+    pub(crate) fn changes_statements(&self) -> bool {
+        matches!((self.owner, self.reply), (Owner::Client(_), Reply::Parse(_) | Reply::Written(_)))
+    }
 }
 
 /// A reply that answers nothing that was asked.
@@ -210,6 +223,23 @@ impl Replies {
             }
             _ => Err(Unexpected),
         }
+    }
+
+    /// How many changes to its statements the client has sent since the end of its last request.
+    pub(crate) fn changes_of_open_request(&self) -> usize {
+        let open = self.queue.iter().rev().take_while(|expected| !expected.ends_request());
+        open.filter(|expected| expected.changes_statements()).count()
+    }
+
+    /// Whether a statement's Parse belongs to an earlier request than the one being sent, and may fail yet.
+    pub(crate) fn awaits_parse(&self, id: StatementId) -> bool {
+        let parse = self.queue.iter().position(|expected| expected.reply == Reply::Parse(Some(id)));
+        parse.is_some_and(|place| self.queue.iter().skip(place).any(Expected::ends_request))
+    }
+
+    /// Whether nothing else than the end of the failed request is in flight.
+    pub(crate) fn awaits_only_end(&self) -> bool {
+        self.queue.len() == 1 && self.queue.front().is_some_and(Expected::ends_request)
     }
 
     /// How many requests are in flight: ends of requests that are still to be answered.

@@ -109,6 +109,15 @@ pub(crate) fn session_command(text: &[u8]) -> SessionCommand {
     }
 }
 
+/// Whether the body of a Query is a command that makes an end of all statements, standing alone.
+pub(crate) fn discards_statements(body: &[u8]) -> bool {
+    let text = body.strip_suffix(b"\0").unwrap_or(body).trim_ascii();
+    let mut words = text.strip_suffix(b";").unwrap_or(text).split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let is_command = first.eq_ignore_ascii_case(b"DISCARD") || first.eq_ignore_ascii_case(b"DEALLOCATE");
+    is_command && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"ALL"))
+}
+
 fn split_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(u8::is_ascii_whitespace)?;
     let (word, rest) = text.split_at(end);

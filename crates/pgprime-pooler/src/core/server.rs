@@ -42,7 +42,7 @@ pub struct ServerJoin {
     pub welcome: Welcome,
     /// When it was opened.
     pub connected_at: Instant,
-    /// When its lifetime ends.
+    /// When its lifetime ends; at `connected_at` already: after its first use.
     pub expires_at: Option<Instant>,
 }
 
@@ -85,9 +85,10 @@ pub(crate) enum Traces {
 pub(crate) struct Replay {
     bytes: Vec<u8>,
     possible: bool,
-    /// Replies that the pooler wrote itself since the request began; they are not written again.
+    /// Replies that the pooler wrote itself since the request began.
     pub(crate) written: u32,
-    pub(crate) suppress: u32,
+    /// How many Parse and Close are still to be sent again that are answered already: nothing is left to be done for them.
+    pub(crate) answered: u32,
 }
 
 impl Replay {
@@ -95,7 +96,7 @@ impl Replay {
         self.bytes.clear();
         self.possible = true;
         self.written = 0;
-        self.suppress = 0;
+        self.answered = 0;
     }
 
     pub(crate) fn record(&mut self, message: &[u8]) {
@@ -143,6 +144,8 @@ pub(crate) struct Server {
     pub(crate) traces: Traces,
     /// A client has used it since the last reset query.
     pub(crate) needs_reset: bool,
+    /// A client has had it.
+    pub(crate) was_used: bool,
     /// Commands of the request that is running, the SETs among them, and reports of tracked parameters.
     pub(crate) commands: u32,
     pub(crate) settings_changed: u32,
@@ -181,6 +184,7 @@ impl Server {
             healing: false,
             traces: Traces::None,
             needs_reset: false,
+            was_used: false,
             commands: 0,
             settings_changed: 0,
             settings_reported: 0,
@@ -210,6 +214,8 @@ impl Server {
     }
 
     pub(crate) fn rest(&self, server: ServerId) -> Rest<ServerId> {
-        Rest { server, connected_at: self.connected_at, expires_at: self.expires_at }
+        // A lifetime of nothing is one use.
+        let expires_at = self.expires_at.filter(|expires_at| self.was_used || *expires_at > self.connected_at);
+        Rest { server, connected_at: self.connected_at, expires_at }
     }
 }

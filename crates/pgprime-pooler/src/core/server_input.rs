@@ -192,7 +192,7 @@ impl Core {
         let completed = match header.tag {
             tag::PARSE_COMPLETE => server.replies.complete(|reply| matches!(reply, Reply::Parse(_))),
             tag::BIND_COMPLETE => server.replies.complete(|reply| *reply == Reply::Bind),
-            tag::CLOSE_COMPLETE => server.replies.complete(|reply| *reply == Reply::Close),
+            tag::CLOSE_COMPLETE => server.replies.complete(|reply| matches!(reply, Reply::Close | Reply::Evict(_))),
             tag::ROW_DESCRIPTION | tag::NO_DATA => {
                 server.replies.complete_or_query(|reply| *reply == Reply::Describe)
             }
@@ -244,20 +244,12 @@ impl Core {
             && !server.healing
             && let Some((Owner::Client(client), written)) = server.replies.pop_written()
         {
-            let is_repeated = server.replay.suppress > 0;
-            if is_repeated {
-                server.replay.suppress -= 1;
-            }
             server.replay.written += 1;
-            if written == Written::ParseComplete {
-                self.confirm_parse(client);
-            }
-            if !is_repeated {
-                self.tell_client(client, |out| match written {
-                    Written::ParseComplete => encode::parse_complete(out),
-                    Written::CloseComplete => encode::close_complete(out),
-                });
-            }
+            self.confirm_parse(client);
+            self.tell_client(client, |out| match written {
+                Written::ParseComplete => encode::parse_complete(out),
+                Written::CloseComplete => encode::close_complete(out),
+            });
         }
     }
 
@@ -267,6 +259,9 @@ impl Core {
         server.commands += 1;
         if backend::command_tag(body).is_ok_and(|command| command == b"SET") {
             server.settings_changed += 1;
+        }
+        if backend::command_tag(body).is_ok_and(|command| command == b"DEALLOCATE") {
+            server.statements.deallocated();
         }
         self.statements_discarded(id, body);
     }
@@ -323,16 +318,16 @@ impl Core {
         forget_failed(server, &failed);
         server.close_needed |= is_fatal;
         if is_outdated_plan {
-            if server.replay.is_possible() && server.replies.requests() == 1 && shows_new_shape(&failed) {
+            if server.replay.is_possible() && server.replies.awaits_only_end() && shows_new_shape(&failed) {
                 server.healing = true;
-                self.take_back_statements(id);
+                self.take_back_statements(id, &failed);
                 return;
             }
             server.traces = Traces::OutdatedStatements;
         }
         match recipient {
             Some(Owner::Client(client)) => {
-                self.take_back_statements(id);
+                self.take_back_statements(id, &failed);
                 self.pass_to(id, Some(client), message);
             }
             Some(Owner::Pooler(_)) => server.task_failed = Some(error_text(&fields)),
@@ -344,12 +339,14 @@ impl Core {
         }
     }
 
-    fn take_back_statements(&mut self, id: ServerId) {
+    /// What a failed request has changed of its client's statements is undone.
+    fn take_back_statements(&mut self, id: ServerId, failed: &[Expected]) {
         let client = self.servers.get(id).and_then(Server::client);
         if let Some(statements) =
             client.and_then(|client| self.clients.get_mut(client)).and_then(|client| client.statements.as_mut())
         {
-            statements.take_back();
+            let count = failed.iter().filter(|expected| expected.changes_statements()).count();
+            statements.take_back(count, failed.first().is_some_and(Expected::changes_statements));
         }
     }
 
@@ -399,7 +396,14 @@ impl Core {
         }
         self.tell_client_ready(client, status);
         self.write_replies(id);
+        if is_settled
+            && let Some(statements) = self.clients.get_mut(client).and_then(|client| client.statements.as_mut())
+        {
+            statements.discarding = false;
+        }
         self.release_if_over(id, now);
+        // What depended on this answer.
+        self.process_held(client, now);
     }
 
     /// An outdated plan: the server forgets its statements, and the request is sent again.
@@ -408,7 +412,7 @@ impl Core {
         let Some(client) = server.client() else { return };
         server.healing = false;
         server.statements.clear();
-        let suppress = server.replay.written;
+        let answered = server.replay.written;
         let request = server.replay.take();
         server.replies.push(Owner::Pooler(Task::Heal), Reply::Query);
         self.tell_server(id, |out| pgprime_wire::frontend::encode::query(out, b"DEALLOCATE ALL"));
@@ -418,7 +422,7 @@ impl Core {
         client_state.input.extend_from_slice(&later);
         if let Some(server) = self.servers.get_mut(id) {
             server.request_at = Some(now);
-            server.replay.suppress = suppress;
+            server.replay.answered = answered;
         }
         self.process_held(client, now);
     }

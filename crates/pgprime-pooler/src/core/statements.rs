@@ -1,7 +1,9 @@
 //! Prepared statements: one text, many clients, many servers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+
+use hashbrown::Equivalent;
 
 /// Servers know our statements by names with this prefix.
 pub(crate) const NAME_PREFIX: &str = "PGPRIME_";
@@ -20,6 +22,19 @@ pub(crate) struct StatementId(u64);
 struct Text {
     query: Box<[u8]>,
     parameter_types: Box<[u8]>,
+}
+
+/// A text as it stands in a message: looking it up copies nothing.
+#[derive(PartialEq, Eq, Hash)]
+struct TextRef<'a> {
+    query: &'a [u8],
+    parameter_types: &'a [u8],
+}
+
+impl Equivalent<Arc<Text>> for TextRef<'_> {
+    fn equivalent(&self, text: &Arc<Text>) -> bool {
+        *self.query == *text.query && *self.parameter_types == *text.parameter_types
+    }
 }
 
 /// A statement as clients have prepared it.
@@ -50,7 +65,7 @@ struct Known {
 /// All statements a worker has met.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    by_text: HashMap<Arc<Text>, Known>,
+    by_text: hashbrown::HashMap<Arc<Text>, Known>,
     next_id: u64,
     sweep_at: usize,
 }
@@ -65,13 +80,12 @@ pub(crate) enum Frequency {
 impl Registry {
     /// `worker` keeps the numbers of several workers apart.
     pub(crate) fn new(worker: u16) -> Self {
-        Self { by_text: HashMap::new(), next_id: u64::from(worker) << 48, sweep_at: SWEEP_AT_MIN }
+        Self { by_text: hashbrown::HashMap::new(), next_id: u64::from(worker) << 48, sweep_at: SWEEP_AT_MIN }
     }
 
     /// The statement with this text, the same object each time.
     pub(crate) fn intern(&mut self, query: &[u8], parameter_types: &[u8]) -> (Arc<Statement>, Frequency) {
-        let text = Text { query: query.into(), parameter_types: parameter_types.into() };
-        if let Some(known) = self.by_text.get_mut(&text) {
+        if let Some(known) = self.by_text.get_mut(&TextRef { query, parameter_types }) {
             known.uses = known.uses.saturating_add(1);
             let frequency = if known.uses >= USES_TO_KEEP { Frequency::Repeated } else { Frequency::Rare };
             return (Arc::clone(&known.statement), frequency);
@@ -79,11 +93,17 @@ impl Registry {
         self.sweep_if_large();
         let id = StatementId(self.next_id);
         self.next_id += 1;
-        let text = Arc::new(text);
+        let text = Arc::new(Text { query: query.into(), parameter_types: parameter_types.into() });
         let server_name = format!("{NAME_PREFIX}{:x}", id.0).into_bytes().into();
         let statement = Arc::new(Statement { id, server_name, text: Arc::clone(&text) });
         self.by_text.insert(text, Known { statement: Arc::clone(&statement), uses: 1 });
         (statement, Frequency::Rare)
+    }
+
+    /// The statement with this text, if it is known.
+    pub(crate) fn find(&self, query: &[u8], parameter_types: &[u8]) -> Option<StatementId> {
+        let text = Text { query: query.into(), parameter_types: parameter_types.into() };
+        self.by_text.get(&text).map(|known| known.statement.id)
     }
 
     fn sweep_if_large(&mut self) {
@@ -99,8 +119,17 @@ impl Registry {
 pub(crate) struct ClientStatements {
     by_name: HashMap<Box<[u8]>, Arc<Statement>>,
     unnamed: Option<Arc<Statement>>,
-    /// Names whose Parse has not been answered yet, oldest first; an error takes them back.
-    unconfirmed: VecDeque<Option<Box<[u8]>>>,
+    /// What unanswered messages have changed, oldest first; an error takes back those of its request.
+    unconfirmed: VecDeque<Change>,
+    /// A command that makes an end of all statements is in flight.
+    pub(crate) discarding: bool,
+}
+
+/// What one Parse or Close has changed, if anything: the name, and what it stood for before.
+#[derive(Debug)]
+struct Change {
+    name: Option<Box<[u8]>>,
+    before: Option<Arc<Statement>>,
 }
 
 impl ClientStatements {
@@ -108,18 +137,29 @@ impl ClientStatements {
         if name.is_empty() { self.unnamed.as_ref() } else { self.by_name.get(name) }
     }
 
+    /// A Parse is on its way that gives a name to a statement.
     pub(crate) fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
-        self.unconfirmed.push_back(Some(name.into()));
-        if name.is_empty() {
-            self.unnamed = Some(statement);
-        } else {
-            self.by_name.insert(name.into(), statement);
-        }
+        let before = self.put(name, Some(statement));
+        self.unconfirmed.push_back(Change { name: Some(name.into()), before });
+    }
+
+    /// A Close is on its way.
+    pub(crate) fn close(&mut self, name: &[u8]) {
+        let before = self.put(name, None);
+        self.unconfirmed.push_back(Change { name: Some(name.into()), before });
     }
 
     /// A Parse is on its way that changes no name.
     pub(crate) fn expect_parse(&mut self) {
-        self.unconfirmed.push_back(None);
+        self.unconfirmed.push_back(Change { name: None, before: None });
+    }
+
+    fn put(&mut self, name: &[u8], statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
+        match statement {
+            _ if name.is_empty() => std::mem::replace(&mut self.unnamed, statement),
+            Some(statement) => self.by_name.insert(name.into(), statement),
+            None => self.by_name.remove(name),
+        }
     }
 
     pub(crate) fn set_unnamed(&mut self, statement: Arc<Statement>) {
@@ -127,23 +167,36 @@ impl ClientStatements {
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) {
-        if name.is_empty() {
-            self.unnamed = None;
-        } else {
-            self.by_name.remove(name);
-        }
+        self.put(name, None);
     }
 
-    /// The oldest unanswered Parse succeeded.
+    /// The oldest unanswered change is answered.
     pub(crate) fn confirm(&mut self) {
         self.unconfirmed.pop_front();
     }
 
-    /// Every unanswered Parse failed or was skipped.
-    pub(crate) fn take_back(&mut self) {
-        for name in std::mem::take(&mut self.unconfirmed).into_iter().flatten() {
-            self.remove(&name);
+    /// The oldest `count` changes failed or were skipped; `first_failed`: the first of them is the error's cause, and an
+    /// unnamed statement that fails takes its forerunner with it.
+    pub(crate) fn take_back(&mut self, count: usize, first_failed: bool) {
+        let changes: Vec<Change> = self.unconfirmed.drain(..count.min(self.unconfirmed.len())).collect();
+        for (place, change) in changes.into_iter().enumerate().rev() {
+            let Some(name) = change.name else { continue };
+            let is_superseded = self.unconfirmed.iter().any(|later| later.name.as_ref() == Some(&name));
+            if !is_superseded {
+                let is_lost = name.is_empty() && place == 0 && first_failed;
+                self.put(&name, change.before.filter(|_| !is_lost));
+            }
         }
+    }
+
+    /// Whether what a name stands for depends on an answer to an earlier request. The last `own` changes belong to the
+    /// request that the client is sending.
+    pub(crate) fn is_uncertain(&self, name: &[u8], own: usize) -> bool {
+        let earlier = self.unconfirmed.len().saturating_sub(own);
+        let changes = |change: &Change| change.name.as_deref() == Some(name);
+        // The unnamed statement of this request is its own, whatever came before.
+        let is_own = name.is_empty() && self.unconfirmed.iter().skip(earlier).any(changes);
+        !is_own && self.unconfirmed.iter().take(earlier).any(changes)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -162,6 +215,10 @@ pub(crate) struct ServerStatements {
     last_use: HashMap<StatementId, Prepared>,
     clock: u64,
     unnamed: Option<StatementId>,
+    /// Given up, but perhaps still there, as what should have closed them may not have been executed.
+    doubtful: HashSet<StatementId>,
+    /// What a DEALLOCATE in flight names.
+    deallocating: Option<StatementId>,
 }
 
 #[derive(Debug)]
@@ -208,8 +265,34 @@ impl ServerStatements {
         self.last_use.remove(&id).map(|prepared| prepared.statement)
     }
 
+    /// A statement that was to be closed may be there still.
+    pub(crate) fn doubt(&mut self, id: StatementId) {
+        self.doubtful.insert(id);
+    }
+
+    /// Whether a statement has to be closed before its name can be used; asked once.
+    pub(crate) fn settle_doubt(&mut self, id: StatementId) -> bool {
+        self.doubtful.remove(&id)
+    }
+
+    /// DEALLOCATE is on its way.
+    pub(crate) fn deallocate(&mut self, id: StatementId) {
+        self.remove(id);
+        self.doubtful.insert(id);
+        self.deallocating = Some(id);
+    }
+
+    /// DEALLOCATE has succeeded.
+    pub(crate) fn deallocated(&mut self) {
+        if let Some(id) = self.deallocating.take() {
+            self.doubtful.remove(&id);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.last_use.clear();
+        self.doubtful.clear();
+        self.deallocating = None;
         self.unnamed = None;
     }
 
@@ -255,8 +338,13 @@ mod tests {
         client.insert(b"a", Arc::clone(&statement));
         client.insert(b"b", Arc::clone(&statement));
         client.confirm();
-        client.take_back();
-        assert!(client.find(b"a").is_some() && client.find(b"b").is_none());
+        client.insert(b"c", Arc::clone(&statement));
+        assert!(client.is_uncertain(b"b", 1) && !client.is_uncertain(b"c", 1) && !client.is_uncertain(b"a", 1));
+        client.take_back(1, true);
+        assert!(client.find(b"a").is_some() && client.find(b"b").is_none() && client.find(b"c").is_some());
+        client.close(b"a");
+        client.take_back(2, false);
+        assert!(client.find(b"a").is_some() && client.find(b"c").is_none());
     }
 
     #[test]

@@ -105,6 +105,8 @@ impl PoolPlan {
             reset_always: rng.u8(0..6) == 0,
             connect_query: (rng.u8(0..4) == 0).then(|| "SET DateStyle='ISO, MDY'".into()),
             always_warm: rng.bool(),
+            check_query: ["", "", "<empty>", "SELECT 1"][rng.usize(0..4)].into(),
+            check_delay: Duration::from_millis(rng.u64(0..60)),
         };
         let flavour = Flavour {
             extended: is_rich,

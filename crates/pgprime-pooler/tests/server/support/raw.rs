@@ -152,6 +152,11 @@ impl Raw {
         }
     }
 
+    /// Whether a login succeeds; reads up to its end or that of the connection.
+    pub(crate) fn until_ready(&mut self) -> bool {
+        std::iter::from_fn(|| self.message()).any(|message| message.tag == tag::backend::READY_FOR_QUERY)
+    }
+
     /// The value of a parameter that was reported at login.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
