@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use pgprime_pool::WorkerIndex;
+use pgprime_pool::{Limit, WorkerIndex};
 use pgprime_wire::scram::ScramVerifier;
 use tokio::sync::{oneshot, watch};
 
@@ -12,6 +12,10 @@ use crate::core::WorkerSnapshot;
 use crate::directory::Directory;
 use crate::mail::{Detail, Mail, MailSender};
 use crate::statistics::Statistics;
+
+/// Connections that have not logged in yet. Beyond, they are refused: a flood of them must not use up every file
+/// descriptor.
+pub(crate) const LOGINS_IN_FLIGHT_MAX: u32 = 10_000;
 
 /// How far the pooler is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +33,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) directory: Directory,
+    pub(crate) logins: Arc<Limit>,
     pub(crate) statistics: Statistics,
     pub(crate) stage: watch::Sender<Stage>,
     workers: Vec<MailSender>,
@@ -44,6 +49,7 @@ impl Context {
     pub(crate) fn new(directory: Directory, workers: Vec<MailSender>) -> Self {
         Self {
             directory,
+            logins: Limit::new(LOGINS_IN_FLIGHT_MAX),
             statistics: Statistics::default(),
             stage: watch::Sender::new(Stage::Running),
             workers,

@@ -4,6 +4,7 @@ mod command;
 mod reply;
 mod run;
 mod show;
+mod stats;
 mod table;
 mod time;
 

@@ -108,7 +108,7 @@ async fn run(context: &Context, command: Command) -> Result<&'static str, Refuse
         Command::KillClient(number) => kill_client(context, &number).await,
         Command::WaitClose(database) => {
             known(context, database.as_deref())?;
-            until(context, database.as_deref(), |pool| pool.servers_active == 0).await;
+            until(context, database.as_deref(), |pool| pool.servers_to_close == 0).await;
             Ok("WAIT_CLOSE")
         }
         Command::Reload => {
@@ -215,23 +215,16 @@ fn kill(context: &Context, database: Option<String>) -> Result<&'static str, Ref
 /// Takes the number in the column `ptr` (`C0-1a`) or `id` of SHOW CLIENTS.
 async fn kill_client(context: &Context, number: &str) -> Result<&'static str, Refused> {
     let unknown = || refused("22023", format!("there is no client {number}: use ptr or id of SHOW CLIENTS"));
-    let (workers, id) = match number.strip_prefix('C').and_then(|pointer| pointer.split_once('-')) {
+    let (worker, id) = match number.strip_prefix('C').and_then(|pointer| pointer.split_once('-')) {
         Some((worker, id)) => {
             let worker: u16 = worker.parse().map_err(|_| unknown())?;
-            (worker..=worker, u64::from_str_radix(id, 16).map_err(|_| unknown())?)
+            (worker, u64::from_str_radix(id, 16).map_err(|_| unknown())?)
         }
-        None => (0..=u16::MAX, number.parse().map_err(|_| unknown())?),
+        None => show::from_unique_id(number.parse().map_err(|_| unknown())?),
     };
-    for worker in workers {
-        let (killed, answer) = oneshot::channel();
-        if !context.mail(WorkerIndex(worker), Mail::KillClient { id: client_id(id), killed }) {
-            break;
-        }
-        if answer.await.unwrap_or(false) {
-            return Ok("KILL_CLIENT");
-        }
-    }
-    Err(unknown())
+    let (killed, answer) = oneshot::channel();
+    context.mail(WorkerIndex(worker), Mail::KillClient { id: client_id(id), killed });
+    if answer.await.unwrap_or(false) { Ok("KILL_CLIENT") } else { Err(unknown()) }
 }
 
 fn set(context: &Context, name: &str, value: &str) -> Result<&'static str, Refused> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::stats::{Shown, stats, totals};
 use super::table::{Cell, Table, Type, row};
 use super::time::timestamp;
 use crate::context::{Context, Stage};
-use crate::core::{ClientRow, Counters, Mode, PoolRow, ServerRow, WorkerSnapshot};
+use crate::core::{ClientRow, Mode, PoolRow, ServerRow, WorkerSnapshot};
 use crate::directory::CONSOLE;
 use crate::mail::Detail;
-use crate::statistics::by_database;
 
 use Type::{Big, Int, Text};
 
@@ -53,90 +53,6 @@ pub(super) async fn table(context: &Context, topic: &str) -> Option<Table> {
 fn single(name: &'static str, value: String) -> Table {
     let mut table = Table::new(&[(name, Text)]);
     table.push(row![value]);
-    table
-}
-
-/// Which columns of the statistics.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Totals,
-    Averages,
-    Both,
-}
-
-/// Total and average column of each figure.
-const FIGURES: [(&str, &str); 11] = [
-    ("total_xact_count", "avg_xact_count"),
-    ("total_query_count", "avg_query_count"),
-    ("total_server_assignment_count", "avg_server_assignment_count"),
-    ("total_received", "avg_recv"),
-    ("total_sent", "avg_sent"),
-    ("total_xact_time", "avg_xact_time"),
-    ("total_query_time", "avg_query_time"),
-    ("total_wait_time", "avg_wait_time"),
-    ("total_client_parse_count", "avg_client_parse_count"),
-    ("total_server_parse_count", "avg_server_parse_count"),
-    ("total_bind_count", "avg_bind_count"),
-];
-
-fn total_figures(total: &Counters) -> [u64; 11] {
-    [
-        total.transactions,
-        total.queries,
-        total.assignments,
-        total.received_bytes,
-        total.sent_bytes,
-        total.transaction_us,
-        total.query_us,
-        total.wait_us,
-        total.client_parses,
-        total.server_parses,
-        total.binds,
-    ]
-}
-
-/// Counts become rates a second, times become times an event.
-fn average_figures(gained: &Counters, period: Duration) -> [u64; 11] {
-    let seconds = period.as_secs().max(1);
-    let mut figures = total_figures(gained).map(|figure| figure / seconds);
-    figures[5] = gained.transaction_us / gained.transactions.max(1);
-    figures[6] = gained.query_us / gained.queries.max(1);
-    figures[7] = gained.wait_us / gained.assignments.max(1);
-    figures
-}
-
-async fn stats(context: &Context, shown: Shown) -> Table {
-    let mut columns = vec![("database", Text)];
-    if shown != Shown::Averages {
-        columns.extend(FIGURES.map(|(total, _)| (total, Big)));
-    }
-    if shown != Shown::Totals {
-        columns.extend(FIGURES.map(|(_, average)| (average, Big)));
-    }
-    let mut table = Table::new(&columns);
-    let mut totals = by_database(&context.snapshot(Detail::Pools).await);
-    totals.insert(CONSOLE.to_string(), Counters::default());
-    for (database, total) in totals {
-        let mut row: Vec<Cell> = vec![database.as_str().into()];
-        if shown != Shown::Averages {
-            row.extend(total_figures(&total).map(Cell::from));
-        }
-        if shown != Shown::Totals {
-            let (gained, period) = context.statistics.gained(&database);
-            row.extend(average_figures(&gained, period).map(Cell::from));
-        }
-        table.push(row);
-    }
-    table
-}
-
-async fn totals(context: &Context) -> Table {
-    let mut table = Table::new(&[("name", Text), ("value", Big)]);
-    let databases = by_database(&context.snapshot(Detail::Pools).await);
-    let total = databases.values().fold(Counters::default(), |sum, counters| sum + *counters);
-    for ((name, _), value) in FIGURES.iter().zip(total_figures(&total)) {
-        table.push(row![*name, value]);
-    }
     table
 }
 
@@ -217,7 +133,7 @@ async fn pools(context: &Context) -> Table {
 }
 
 /// The columns that clients and servers share.
-const SOCKET_COLUMNS: [(&str, Type); 22] = [
+const SOCKET_COLUMNS: [(&str, Type); 21] = [
     ("type", Text),
     ("user", Text),
     ("database", Text),
@@ -239,7 +155,6 @@ const SOCKET_COLUMNS: [(&str, Type); 22] = [
     ("application_name", Text),
     ("prepared_statements", Int),
     ("id", Big),
-    ("worker", Int),
 ];
 
 /// Which sockets.
@@ -293,6 +208,22 @@ pub(super) fn pointer(side: char, worker: usize, id: u64) -> String {
     format!("{side}{worker}-{id:x}")
 }
 
+/// Bits of an `id` that tell the worker; there are at most 256.
+const WORKER_BITS: u32 = 8;
+
+/// A connection's number in the column `id`: unique over all workers. The number on its worker has the count of uses
+/// in its high half and the place, far below 16 million, in its low half.
+fn unique_id(worker: usize, id: u64) -> u64 {
+    let (uses, place) = (id >> 32, id & 0xffff_ffff);
+    uses << 32 | (place << WORKER_BITS & 0xffff_ffff) | worker as u64 & ((1 << WORKER_BITS) - 1)
+}
+
+/// Worker and number on it of an `id`.
+pub(super) fn from_unique_id(id: u64) -> (u16, u64) {
+    let worker = u16::try_from(id & ((1 << WORKER_BITS) - 1)).unwrap_or_default();
+    (worker, id >> 32 << 32 | (id & 0xffff_ffff) >> WORKER_BITS)
+}
+
 fn ago(age: Duration) -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     timestamp(since_epoch.saturating_sub(age))
@@ -320,8 +251,7 @@ fn client_row(client: &ClientRow, worker: usize) -> Vec<Cell> {
         "",
         client.application_name.as_str(),
         client.prepared_statements,
-        client.id,
-        worker,
+        unique_id(worker, client.id),
     ]
 }
 
@@ -347,8 +277,7 @@ fn server_row(server: &ServerRow, worker: usize) -> Vec<Cell> {
         "",
         server.application_name.as_str(),
         server.prepared_statements,
-        server.id,
-        worker,
+        unique_id(worker, server.id),
     ]
 }
 

@@ -225,7 +225,7 @@ impl Core {
         let max = self.settings.prepared_statements_max;
         let Some(server) = self.servers.get_mut(server_id) else { return };
         let mut evicted = server.statements.insert(statement, max);
-        if server.statements.settle_doubt(statement.id) {
+        if server.statements.settle_doubt(statement.id) || server.replies.is_evicting(statement.id) {
             evicted.push(Arc::clone(statement));
         }
         for statement in &evicted {

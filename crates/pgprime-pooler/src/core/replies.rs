@@ -237,6 +237,11 @@ impl Replies {
         parse.is_some_and(|place| self.queue.iter().skip(place).any(Expected::ends_request))
     }
 
+    /// Whether a statement is being closed, unless an error comes first.
+    pub(crate) fn is_evicting(&self, id: StatementId) -> bool {
+        self.queue.iter().any(|expected| expected.reply == Reply::Evict(id))
+    }
+
     /// Whether nothing else than the end of the failed request is in flight.
     pub(crate) fn awaits_only_end(&self) -> bool {
         self.queue.len() == 1 && self.queue.front().is_some_and(Expected::ends_request)

@@ -35,6 +35,8 @@ pub struct PoolRow {
     pub servers_tested: usize,
     /// Servers logging in.
     pub servers_login: usize,
+    /// Servers that are closed as soon as their clients are done with them.
+    pub servers_to_close: usize,
     /// How long the first in the queue has waited.
     pub wait_max: Duration,
     /// Whether PAUSE is in force.
@@ -142,6 +144,7 @@ impl Core {
             servers_idle: counts.idle,
             servers_tested: 0,
             servers_login: counts.connecting,
+            servers_to_close: 0,
             wait_max: state.pool.oldest_waiter().map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             paused: state.pool.is_paused(),
             connect_error: state.connect_error.clone(),
@@ -152,6 +155,7 @@ impl Core {
     fn count_servers(&self, pools: &mut [PoolRow]) {
         for server in self.servers.values() {
             let Some(row) = pools.iter_mut().find(|row| row.index == server.pool) else { continue };
+            row.servers_to_close += usize::from(self.is_to_close(server));
             match server.state {
                 ServerState::Active(_) | ServerState::Preparing(_) => row.servers_active += 1,
                 ServerState::Cleaning => row.servers_tested += 1,
@@ -159,6 +163,10 @@ impl Core {
                 ServerState::Idle => {}
             }
         }
+    }
+
+    fn is_to_close(&self, server: &Server) -> bool {
+        server.close_needed || self.pool(server.pool).is_some_and(|state| state.pool.is_stale(server.connected_at))
     }
 
     fn client_row(&self, id: u64, client: &Client, now: Instant) -> ClientRow {
@@ -201,7 +209,7 @@ impl Core {
             link: server.client().map(|client| client.data().as_ffi()),
             application_name: application.unwrap_or_default().to_string(),
             prepared_statements: server.statements.len(),
-            close_needed: server.close_needed,
+            close_needed: self.is_to_close(server),
         }
     }
 }

@@ -14,7 +14,7 @@ use pgprime_wire::backend::encode::{self, ErrorNotice};
 use pgprime_wire::startup::{self, StartupMessage, StartupPacket};
 
 use crate::console;
-use crate::context::{Context, Stage};
+use crate::context::{Context, LOGINS_IN_FLIGHT_MAX, Stage};
 use crate::core::{ClientInfo, ClientJoin, Parameters, Tracked};
 use crate::directory::CONSOLE;
 use crate::mail::{Mail, NewClient};
@@ -43,45 +43,80 @@ pub(crate) async fn serve(context: Arc<Context>, stream: Stream, origin: Origin)
     let mut session = Session::new(stream);
     // In a burst, connections come faster than first messages: let the others be accepted meanwhile.
     tokio::task::yield_now().await;
-    let login = log_in(&context, &config, &mut session, &origin, connected_at);
+    let mut startup = None;
+    let mut place = ClientSlot::new();
+    if !place.take(&context.logins) {
+        let error = refuse("53300", format!("{LOGINS_IN_FLIGHT_MAX} connections are logging in already"));
+        return turn_away(&config, &mut session, &Who { startup: None, origin: &origin }, &error).await;
+    }
+    let login = log_in(&context, &config, &mut session, &origin, connected_at, &mut startup);
     let outcome = if timeout.is_zero() {
         login.await
     } else {
         tokio::time::timeout(timeout, login).await.unwrap_or(Err(LoginError::Timeout))
     };
+    drop(place);
+    let who = Who { startup: startup.as_ref(), origin: &origin };
     match outcome {
-        Ok((Admitted::Client { join, slot }, startup)) => {
-            log_login(&config, &startup, &origin);
+        Ok(Admitted::Client { join, slot }) => {
+            who.log_login(&config);
             hand_over(&context, session, join, slot);
         }
-        Ok((Admitted::Console(rights), startup)) => {
-            log_login(&config, &startup, &origin);
-            let application = startup.get("application_name").unwrap_or_default();
-            if let Err(error) = console::serve(&context, &mut session, rights, application).await {
+        Ok(Admitted::Console(rights)) => {
+            who.log_login(&config);
+            if let Err(error) = console::serve(&context, &mut session, rights, who.value("application_name")).await {
                 tracing::debug!(client = origin.address, %error, "console client gone");
             }
         }
         Err(LoginError::Done) => {}
-        Err(error) => turn_away(&config, &mut session, &origin, &error).await,
+        Err(error) => turn_away(&config, &mut session, &who, &error).await,
     }
 }
 
-fn log_login(config: &Config, startup: &StartupMessage, origin: &Origin) {
-    if config.settings.log_connections {
-        tracing::info!(
-            client = origin.address,
-            port = origin.port,
-            user = startup.get("user").unwrap_or_default(),
-            database = startup.get("database").or(startup.get("user")).unwrap_or_default(),
-            application_name = startup.get("application_name").unwrap_or_default(),
-            "login attempt: admitted"
+/// A client as log lines name it; before its startup message only the origin is known.
+struct Who<'a> {
+    startup: Option<&'a StartupMessage>,
+    origin: &'a Origin,
+}
+
+impl Who<'_> {
+    fn value(&self, name: &str) -> &str {
+        self.startup.and_then(|startup| startup.get(name)).unwrap_or_default()
+    }
+
+    fn database(&self) -> &str {
+        let database = self.value("database");
+        if database.is_empty() { self.value("user") } else { database }
+    }
+
+    fn log_login(&self, config: &Config) {
+        if config.settings.log_connections {
+            tracing::info!(
+                client = self.origin.address,
+                port = self.origin.port,
+                user = self.value("user"),
+                database = self.database(),
+                application_name = self.value("application_name"),
+                "login attempt: admitted"
+            );
+        }
+    }
+
+    fn log_refusal(&self, error: &LoginError) {
+        tracing::warn!(
+            client = self.origin.address,
+            port = self.origin.port,
+            user = self.value("user"),
+            database = self.database(),
+            application_name = self.value("application_name"),
+            "client closing because: {error}"
         );
     }
 }
 
-async fn turn_away(config: &Config, session: &mut Session, origin: &Origin, error: &LoginError) {
+async fn turn_away(config: &Config, session: &mut Session, who: &Who<'_>, error: &LoginError) {
     if config.settings.log_pooler_errors {
-        tracing::warn!(client = origin.address, port = origin.port, "client closing because: {error}");
+        who.log_refusal(error);
     }
     let sqlstate = match error {
         LoginError::Refused { sqlstate, .. } => sqlstate,
@@ -113,8 +148,9 @@ async fn log_in(
     session: &mut Session,
     origin: &Origin,
     connected_at: Instant,
-) -> Result<(Admitted, StartupMessage), LoginError> {
-    let startup = startup_message(context, session).await?;
+    received: &mut Option<StartupMessage>,
+) -> Result<Admitted, LoginError> {
+    let startup = &*received.insert(startup_message(context, session).await?);
     let user = match startup.get("user") {
         Some(user) if !user.is_empty() => user,
         _ => return Err(refuse("28000", "no PostgreSQL user name specified in startup packet")),
@@ -123,17 +159,17 @@ async fn log_in(
     if context.stage() != Stage::Running && database != CONSOLE {
         return Err(refuse("57P01", "the pooler is shutting down"));
     }
-    negotiate(session, &startup).await?;
+    negotiate(session, startup).await?;
     if database == CONSOLE {
         let rights = log_in_to_console(context, config, session, origin, user).await?;
-        return Ok((Admitted::Console(rights), startup));
+        return Ok(Admitted::Console(rights));
     }
     let mut slot = ClientSlot::new();
     if !slot.take(&context.directory.clients) {
         return Err(too_many("max_client_conn"));
     }
     let tracked = Tracked::new(&config.settings.track_extra_parameters);
-    let parameters = parameters::read(&startup, &config.settings, &tracked, origin)?;
+    let parameters = parameters::read(startup, &config.settings, &tracked, origin)?;
     authenticate::prove(context, config, session, user).await?;
     if context.directory.held().disabled.contains(database) {
         return Err(refuse("57P03", format!("database \"{database}\" is disabled")));
@@ -143,7 +179,7 @@ async fn log_in(
     }
     context.directory.take_places(&mut slot, database, user).map_err(too_many)?;
     let join = join(context, config, origin, user, database, parameters, connected_at)?;
-    Ok((Admitted::Client { join, slot }, startup))
+    Ok(Admitted::Client { join, slot })
 }
 
 fn too_many(setting: &'static str) -> LoginError {

@@ -126,6 +126,7 @@ fn as_a_daemon_with_pidfile_and_logfile() {
     let started = start();
     assert!(started.status.success(), "{}", stderr_of(&started));
     assert_eq!(stderr_of(&started), "");
+    wait_until("it serves", || fs::read_to_string(&logfile).is_ok_and(|log| log.contains("listening")));
     let daemon = Daemon(fs::read_to_string(&pidfile).unwrap().trim().parse().unwrap());
 
     let conninfo = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres");
