@@ -68,10 +68,12 @@ impl RunningPooler {
         self.application.with_database(CONSOLE_DATABASE)
     }
 
-    /// What the pooler says its version is.
+    /// What the pooler says its version is. pgprime names PgBouncer first, for the sake of tools, and itself after it.
     pub(crate) fn version(&self) -> Option<String> {
         let mut console = ConsoleClient::connect(&self.console(), Some(CONSOLE_PATIENCE)).ok()?;
-        console.query("SHOW VERSION").ok()?.first().map(str::to_owned)
+        let told = console.query("SHOW VERSION").ok()?.first().map(str::to_owned)?;
+        let own = told.split_once('(').and_then(|(_, own)| own.strip_suffix(')')).map(str::to_owned);
+        Some(own.filter(|own| own.starts_with("pgprime")).unwrap_or(told))
     }
 
     /// The process id of the pooler.
