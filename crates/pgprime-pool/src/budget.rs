@@ -1,19 +1,26 @@
 //! Limits on the number of connections, shared by every worker.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For so long after a waiting client was refused a place, none is taken for a server that nobody waits for. Waiting
+/// clients try again several times a second.
+const WANTED: Duration = Duration::from_secs(1);
 
 /// An upper bound on connections and how many of them are taken.
 #[derive(Debug)]
 pub struct Limit {
     used: AtomicU32,
     max: AtomicU32,
+    /// When a place was last refused to a waiting client.
+    wanted_at: Mutex<Option<Instant>>,
 }
 
 impl Limit {
     /// A limit of `max` connections; 0 means unlimited, as in pgbouncer.ini.
     pub fn new(max: u32) -> Arc<Self> {
-        Arc::new(Self { used: AtomicU32::new(0), max: AtomicU32::new(max) })
+        Arc::new(Self { used: AtomicU32::new(0), max: AtomicU32::new(max), wanted_at: Mutex::new(None) })
     }
 
     /// Connections that exist or are being opened.
@@ -44,6 +51,17 @@ impl Limit {
     /// Gives back what [`Limit::try_take_one`] took.
     pub fn give_one_back(&self) {
         self.give_back();
+    }
+
+    /// Notes that a client waits for a place.
+    pub(crate) fn want(&self, now: Instant) {
+        *self.wanted_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Whether a client has waited for a place of late.
+    pub(crate) fn is_wanted(&self, now: Instant) -> bool {
+        let wanted_at = *self.wanted_at.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted_at.is_some_and(|at| now.saturating_duration_since(at) < WANTED)
     }
 
     fn try_take(&self, extra: u32) -> bool {

@@ -205,6 +205,20 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
         ticket
     }
 
+    /// Asks again, at the front of the queue, for a client that has waited since then and whose server was lost before it
+    /// could be used.
+    pub fn request_again(
+        &mut self,
+        client: C,
+        since: Instant,
+        now: Instant,
+        actions: &mut Vec<Action<C, S>>,
+    ) -> Ticket {
+        let ticket = self.waiters.push_front(client, since);
+        self.pump(now, actions);
+        ticket
+    }
+
     /// Leaves the queue; `false` when the client was served already.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let left = self.waiters.remove(ticket).is_some();
@@ -388,12 +402,17 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
                     self.connecting += 1;
                     actions.push(Action::Connect(permit));
                 }
-                Err(Refusal::Pool) => {
-                    actions.extend(self.board.with_idle(self.worker).map(Action::Ask));
-                    break;
-                }
                 Err(refusal) => {
-                    actions.push(Action::EvictElsewhere(refusal));
+                    match refusal {
+                        Refusal::Pool => {}
+                        Refusal::Database => self.budget.database.want(now),
+                        Refusal::User => self.budget.user.want(now),
+                    }
+                    match self.board.with_idle(self.worker) {
+                        Some(worker) => actions.push(Action::Ask(worker)),
+                        None if refusal == Refusal::Pool => {}
+                        None => actions.push(Action::EvictElsewhere(refusal)),
+                    }
                     break;
                 }
             }
@@ -458,6 +477,9 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
     }
 
     fn keep_minimum(&mut self, size_min: u32, now: Instant, actions: &mut Vec<Action<C, S>>) {
+        if self.budget.database.is_wanted(now) || self.budget.user.is_wanted(now) {
+            return;
+        }
         while self.budget.pool.used() < size_min
             && self.connecting < CONNECTING_MAX
             && self.retry.may_attempt(now)

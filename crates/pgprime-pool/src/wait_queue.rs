@@ -13,6 +13,9 @@ struct Waiter<C> {
     since: Instant,
 }
 
+/// Tickets begin here, so that those who return to the front find a number, too.
+const FIRST: u64 = 1 << 63;
+
 /// A queue in which a removed waiter leaves a hole that is skipped later.
 #[derive(Debug)]
 pub(crate) struct WaitQueue<C> {
@@ -23,7 +26,7 @@ pub(crate) struct WaitQueue<C> {
 
 impl<C> WaitQueue<C> {
     pub(crate) fn new() -> Self {
-        Self { places: VecDeque::new(), first: 0, len: 0 }
+        Self { places: VecDeque::new(), first: FIRST, len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -39,6 +42,14 @@ impl<C> WaitQueue<C> {
         self.places.push_back(Some(Waiter { client, since }));
         self.len += 1;
         ticket
+    }
+
+    /// Puts a client at the front: it has waited since then and was served in vain.
+    pub(crate) fn push_front(&mut self, client: C, since: Instant) -> Ticket {
+        self.places.push_front(Some(Waiter { client, since }));
+        self.first -= 1;
+        self.len += 1;
+        Ticket(self.first)
     }
 
     /// Takes the waiter with this ticket out; `None` when it was served already.
@@ -90,6 +101,10 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| queue.pop()).map(|(client, _)| client).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(queue.is_empty() && queue.oldest().is_none());
         let ticket = queue.push(9, now);
+        let front = queue.push_front(8, now);
+        assert_eq!(queue.remove(front), Some(8));
+        queue.push_front(7, now);
+        assert_eq!(queue.pop().map(|(client, _)| client), Some(7));
         assert_eq!(queue.remove(ticket), Some(9));
     }
 }

@@ -94,6 +94,8 @@ pub(crate) async fn serve_workers(
 
 async fn open(context: &Context, pool: PoolIndex, permit: Permit) -> Mail {
     let settings = context.directory.config().settings.clone();
+    // Before anything is looked up: what changes from now on makes this connection an old one.
+    let connected_at = Instant::now();
     let Some(target) = context.directory.target(pool) else {
         let reason = "the database is no longer configured".to_string();
         return Mail::ConnectFailed { pool, failure: Failure::Rejected, reason };
@@ -101,7 +103,6 @@ async fn open(context: &Context, pool: PoolIndex, permit: Permit) -> Mail {
     let outcome = login_anywhere(context, &target, &settings).await;
     match outcome {
         Ok((transport, info, welcome)) => {
-            let connected_at = Instant::now();
             let expires_at = Some(connected_at + lifetime(target.lifetime));
             tracing::info!(
                 server = info.address,

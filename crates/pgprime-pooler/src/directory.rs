@@ -254,6 +254,11 @@ impl Directory {
         self.open_fixed_pools();
     }
 
+    /// How many clients are logged in under this name, whoever their servers are logged in as.
+    pub(crate) fn clients_of_user(&self, name: &str) -> u32 {
+        self.state().users.get(name).map_or(0, |limits| limits.clients.used())
+    }
+
     /// Makes the pools of databases that have a fixed user and a minimum size: they need no client to be filled.
     pub(crate) fn open_fixed_pools(&self) {
         let config = self.config();

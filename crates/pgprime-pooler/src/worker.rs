@@ -101,6 +101,8 @@ pub(crate) struct Worker {
     servers_again: Vec<ServerId>,
     clients_to_write: Vec<ClientId>,
     servers_to_write: Vec<ServerId>,
+    /// Keys of queries to be cancelled at the end of the turn.
+    cancels: Vec<(u32, Vec<u8>)>,
     now: Instant,
     ended: bool,
 }
@@ -145,6 +147,7 @@ impl WorkerSeed {
             servers_again: Vec::new(),
             clients_to_write: Vec::new(),
             servers_to_write: Vec::new(),
+            cancels: Vec::new(),
             now: Instant::now(),
             ended: false,
         };
@@ -167,10 +170,16 @@ impl Worker {
                 return;
             }
             self.now = Instant::now();
+            // Before the sockets: what a command has changed holds for all that is sent after its answer.
+            if events.iter().any(|event| event.token() == WAKE) {
+                self.read_mail();
+            }
             self.read_again();
             for event in &events {
                 self.handle_event(event);
             }
+            // After the sockets: a cancel request finds the query that its client sent before.
+            self.cancel_queries();
             if self.now >= next_tick {
                 ticks += 1;
                 self.tick(ticks);
@@ -190,7 +199,6 @@ impl Worker {
 
     fn handle_event(&mut self, event: &Event) {
         if event.token() == WAKE {
-            self.read_mail();
             return;
         }
         let slot = event.token().0 >> 1;
@@ -364,6 +372,13 @@ impl Worker {
         }
     }
 
+    fn cancel_queries(&mut self) {
+        for (process_id, secret) in std::mem::take(&mut self.cancels) {
+            self.core.handle_cancel(process_id, &secret, self.now);
+            self.apply();
+        }
+    }
+
     fn handle_mail(&mut self, mail: Mail) {
         let now = self.now;
         match mail {
@@ -383,11 +398,12 @@ impl Worker {
                 self.core.handle_connect_failed(pool, failure, reason, now);
             }
             Mail::Asked { pool, by } => self.core.handle_asked(pool, by, now),
-            Mail::Cancel { process_id, secret } => self.core.handle_cancel(process_id, &secret, now),
+            Mail::Cancel { process_id, secret } => self.cancels.push((process_id, secret)),
             Mail::CancelSent(server) => self.core.handle_cancel_sent(server, now),
             Mail::Pause(pool) => self.core.pause(pool, now),
             Mail::Resume(pool) => self.core.resume(pool, now),
-            Mail::Reconnect(pool) => self.core.reconnect(pool, now),
+            // Not the turn's beginning: connections opened since then are old ones, too.
+            Mail::Reconnect(pool) => self.core.reconnect(pool, Instant::now()),
             Mail::Kill(pool) => self.core.kill_pool(pool, now),
             Mail::KillClient { id, killed } => {
                 let _ = killed.send(self.core.kill_client(id, now));

@@ -210,18 +210,20 @@ pub(super) fn pointer(side: char, worker: usize, id: u64) -> String {
 
 /// Bits of an `id` that tell the worker; there are at most 256.
 const WORKER_BITS: u32 = 8;
+const WORKER_MASK: u64 = (1 << WORKER_BITS) - 1;
 
 /// A connection's number in the column `id`: unique over all workers. The number on its worker has the count of uses
 /// in its high half and the place, far below 16 million, in its low half.
 fn unique_id(worker: usize, id: u64) -> u64 {
     let (uses, place) = (id >> 32, id & 0xffff_ffff);
-    uses << 32 | (place << WORKER_BITS & 0xffff_ffff) | worker as u64 & ((1 << WORKER_BITS) - 1)
+    (uses << 32) | ((place << WORKER_BITS) & 0xffff_ffff) | (worker as u64 & WORKER_MASK)
 }
 
 /// Worker and number on it of an `id`.
 pub(super) fn from_unique_id(id: u64) -> (u16, u64) {
-    let worker = u16::try_from(id & ((1 << WORKER_BITS) - 1)).unwrap_or_default();
-    (worker, id >> 32 << 32 | (id & 0xffff_ffff) >> WORKER_BITS)
+    let worker = u16::try_from(id & WORKER_MASK).unwrap_or_default();
+    let (uses, place) = (id >> 32, (id & 0xffff_ffff) >> WORKER_BITS);
+    (worker, (uses << 32) | place)
 }
 
 fn ago(age: Duration) -> String {
@@ -378,7 +380,7 @@ async fn users(context: &Context) -> Table {
             user.and_then(|user| user.max_user_connections).unwrap_or(settings.max_user_connections),
             own.iter().map(|pool| servers_of(pool)).sum::<usize>(),
             user.and_then(|user| user.max_user_client_connections).unwrap_or(settings.max_user_client_connections),
-            own.iter().map(|pool| pool.clients_active + pool.clients_waiting).sum::<usize>(),
+            context.directory.clients_of_user(name),
         ]);
     }
     table

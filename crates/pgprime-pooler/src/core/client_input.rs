@@ -234,11 +234,13 @@ impl Core {
     }
 
     fn begin_request(&mut self, id: ClientId, server_id: ServerId, now: Instant) {
+        // A client that keeps its server has statements there which only it can prepare again.
+        let is_repeatable = self.tracks_statements(id);
         let Some(server) = self.servers.get_mut(server_id) else { return };
         if server.request_at.is_none() {
             server.request_at = Some(now);
             server.transaction_at.get_or_insert(now);
-            if server.status == TransactionStatus::Idle && server.replies.is_settled() {
+            if is_repeatable && server.status == TransactionStatus::Idle && server.replies.is_settled() {
                 server.replay.begin();
             } else {
                 server.replay.give_up();
@@ -283,7 +285,7 @@ impl Core {
             Kind::Execute => server.replies.push(owner, Reply::Execute),
             Kind::Close => server.replies.push(owner, Reply::Close),
             Kind::Sync => server.replies.push(owner, Reply::Sync),
-            Kind::Flush => server.replies.note_flush(),
+            Kind::Flush => {}
             Kind::CopyData => server.replay.give_up(),
             Kind::CopyEnd => server.replies.push(owner, Reply::CopyEnd),
         }

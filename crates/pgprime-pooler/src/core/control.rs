@@ -24,7 +24,12 @@ impl Core {
         match client.state {
             ClientState::Active(server) => self.cancel_on_server(server),
             ClientState::Waiting(_) => self.cancel_waiting(id, now),
-            ClientState::Idle | ClientState::LoggingIn(_) | ClientState::Preparing(_) => {}
+            // The server goes on to take the client's parameters, and then back to the pool.
+            ClientState::Preparing(server) => {
+                self.abandon(server, now);
+                self.cancel_waiting(id, now);
+            }
+            ClientState::Idle | ClientState::LoggingIn(_) => {}
         }
         self.run_pool_actions(now);
     }

@@ -103,6 +103,7 @@ pub(crate) enum ServerEnd {
     /// It was left in a state that is not worth mending.
     Unclean,
     CleanupFailed(String),
+    CheckFailed(String),
     Killed,
     Timeout,
 }
@@ -120,6 +121,7 @@ impl ServerEnd {
             Self::Said(what) => format!("the server said: {what}"),
             Self::Violation(what) => format!("protocol violation by the server: {what}"),
             Self::Unclean => "client left it in a transaction or query".into(),
+            Self::CheckFailed(what) => format!("server_check_query failed: {what}"),
             Self::CleanupFailed(what) => format!("reset query failed: {what}"),
             Self::Killed => "killed by the administrator".into(),
             Self::Timeout => "query timeout".into(),
@@ -233,14 +235,24 @@ impl Core {
         state: fn(Ticket) -> ClientState,
         now: Instant,
     ) {
-        if !self.clients.contains_key(id) {
-            return;
-        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.notified = false;
         let mut actions = std::mem::take(&mut self.scratch_actions);
         let ticket = self.pool_mut(pool).map(|state| state.pool.request(id, now, &mut actions));
         if let (Some(client), Some(ticket)) = (self.clients.get_mut(id), ticket) {
             client.state = state(ticket);
-            client.notified = false;
+        }
+        self.pool_actions.extend(actions.drain(..).map(|action| (pool, action)));
+        self.scratch_actions = actions;
+    }
+
+    /// Puts a client back to the front of the queue: its server was lost before it could be used.
+    fn request_server_again(&mut self, id: ClientId, state: fn(Ticket) -> ClientState, since: Instant, now: Instant) {
+        let Some(pool) = self.clients.get(id).map(|client| client.pool) else { return };
+        let mut actions = std::mem::take(&mut self.scratch_actions);
+        let ticket = self.pool_mut(pool).map(|state| state.pool.request_again(id, since, now, &mut actions));
+        if let (Some(client), Some(ticket)) = (self.clients.get_mut(id), ticket) {
+            client.state = state(ticket);
         }
         self.pool_actions.extend(actions.drain(..).map(|action| (pool, action)));
         self.scratch_actions = actions;
@@ -272,7 +284,7 @@ impl Core {
                 }
                 Action::Lend(server, to) => self.lend(server, to),
                 Action::Ask(worker) => self.effects.push_back(Effect::Ask(pool, worker)),
-                Action::EvictElsewhere(_) => self.evict_elsewhere(pool, now),
+                Action::EvictElsewhere(refusal) => self.evict_elsewhere(pool, refusal, now),
             }
         }
     }
@@ -285,7 +297,7 @@ impl Core {
             let is_logging_in =
                 self.clients.get(waited.client).is_some_and(|client| matches!(client.state, ClientState::LoggingIn(_)));
             let state = if is_logging_in { ClientState::LoggingIn } else { ClientState::Waiting };
-            self.request_server(waited.client, pool, state, now);
+            self.request_server_again(waited.client, state, waited.since, now);
             return;
         }
         let (Some(client), Some(server)) = (self.clients.get_mut(waited.client), self.servers.get_mut(id)) else {
@@ -306,25 +318,37 @@ impl Core {
         else {
             return;
         };
-        let mut preparation = profile.check_if_due(now.saturating_duration_since(server.idle_since));
+        // A server that has just logged in is known to be alive, even where every use is to be checked.
+        let is_new = !server.was_used && profile.check_delay.is_zero();
+        let check = profile.check_if_due(now.saturating_duration_since(server.idle_since)).filter(|_| !is_new);
+        let mut parameters = None;
         if !client.parameters.is_same(&server.parameters) {
             let places = client.parameters.differences(&server.parameters);
             if places.is_empty() {
                 client.parameters = server.parameters.clone();
             } else {
-                let sql = client.parameters.sql(&self.settings.tracked, &places);
-                preparation.get_or_insert_default().push_str(&sql);
+                parameters = Some(client.parameters.sql(&self.settings.tracked, &places));
             }
         }
-        if let Some(sql) = preparation {
-            client.state = ClientState::Preparing(id);
-            server.state = ServerState::Preparing(waited.client);
-            server.replies.push(Owner::Pooler(Task::Parameters), Reply::Query);
-            server.statements.set_unnamed(None);
-            self.tell_server(id, |out| frontend::encode::query(out, sql.as_bytes()));
+        if check.is_none() && parameters.is_none() {
+            self.activate(id, waited.client, now);
             return;
         }
-        self.activate(id, waited.client, now);
+        client.state = ClientState::Preparing(id);
+        server.state = ServerState::Preparing(waited.client);
+        server.statements.set_unnamed(None);
+        for (task, sql) in [(Task::Check, check), (Task::Parameters, parameters)] {
+            if let Some(sql) = sql {
+                self.ask(id, task, &sql);
+            }
+        }
+    }
+
+    fn ask(&mut self, id: ServerId, task: Task, sql: &str) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.replies.push(Owner::Pooler(task), Reply::Query);
+        }
+        self.tell_server(id, |out| frontend::encode::query(out, sql.as_bytes()));
     }
 
     /// A server connection has been opened.
@@ -409,11 +433,15 @@ impl Core {
     }
 
     /// A pool needs a place that another pool of its database or user may have to spare.
-    fn evict_elsewhere(&mut self, needy: PoolIndex, now: Instant) {
+    fn evict_elsewhere(&mut self, needy: PoolIndex, refusal: Refusal, now: Instant) {
         let Some(profile) = self.pool(needy).map(|state| state.profile.clone()) else { return };
         let donor = (0u32..).map(PoolIndex).zip(&self.pools).find_map(|(index, state)| {
             let state = state.as_ref()?;
-            let related = state.profile.database == profile.database || state.profile.user == profile.user;
+            let related = match refusal {
+                Refusal::Pool => false,
+                Refusal::Database => state.profile.database == profile.database,
+                Refusal::User => state.profile.user == profile.user,
+            };
             (index != needy && related && state.pool.counts().idle > 0).then_some(index)
         });
         if let Some(donor) = donor {
@@ -449,16 +477,20 @@ impl Core {
         self.run_pool_actions(now);
     }
 
-    /// Whether a client has part of a message: anything else would be taken for the rest of it.
-    fn is_amid_row(&self, id: ClientId) -> bool {
+    /// Whether a client can be told nothing more: it has part of a message, and anything else would be taken for the rest
+    /// of it, or its server has told it already that this is the end.
+    fn has_heard_the_last(&self, id: ClientId) -> bool {
         let server = self.clients.get(id).and_then(Client::server).and_then(|server| self.servers.get(server));
-        server.is_some_and(|server| matches!(server.remainder, Remainder::Forward(to, _) if to == id))
+        server.is_some_and(|server| {
+            let has_said = server.close_needed && matches!(server.state, ServerState::Active(_));
+            has_said || matches!(server.remainder, Remainder::Forward(to, _) if to == id)
+        })
     }
 
     /// Ends a client's connection; its server is cleaned or closed.
     pub(super) fn end_client(&mut self, id: ClientId, end: ClientEnd, now: Instant) {
         if let Some((sqlstate, text)) = end.message()
-            && !self.is_amid_row(id)
+            && !self.has_heard_the_last(id)
         {
             self.tell_client_error(id, "FATAL", sqlstate, &text);
         }
@@ -548,10 +580,10 @@ impl Core {
     /// A client's server is gone. A client that has sent nothing to it yet gets another.
     fn server_lost(&mut self, id: ClientId, end: ClientEnd, now: Instant) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let pool = client.pool;
         if let ClientState::Preparing(_) = client.state {
+            let since = client.request_at;
             client.state = ClientState::Idle;
-            self.request_server(id, pool, ClientState::Waiting, now);
+            self.request_server_again(id, ClientState::Waiting, since, now);
             return;
         }
         client.state = ClientState::Idle;

@@ -73,7 +73,7 @@ impl Core {
             return;
         }
         server.state = ServerState::Cleaning;
-        server.traces = Traces::None;
+        server.traces = Traces::default();
         server.needs_reset = false;
         for _ in &queries {
             server.replies.push(Owner::Pooler(Task::Cleanup), Reply::Query);
@@ -92,6 +92,12 @@ impl Core {
         let failed = server.task_failed.take();
         match (task, server.state, failed) {
             (Task::Statement | Task::Heal, _, _) => {}
+            // The client keeps its place: it gets another server.
+            (Task::Check, _, Some(reason)) => self.end_server(id, ServerEnd::CheckFailed(reason), now),
+            (Task::Check, ServerState::Preparing(client), None) if server.replies.is_settled() => {
+                self.prepared(id, client, now);
+            }
+            (Task::Check, ServerState::Preparing(_), None) => {}
             (Task::Parameters, ServerState::Preparing(client), None) => self.prepared(id, client, now),
             (Task::Parameters, ServerState::Preparing(client), Some(reason)) => {
                 self.end_client(client, ClientEnd::ParameterRefused(reason), now);
@@ -160,11 +166,11 @@ fn cleanup(server: &Server, profile: &PoolProfile) -> Vec<String> {
     if resets && server.needs_reset && !profile.reset_query.is_empty() {
         queries.push(profile.reset_query.clone());
         queries.extend(profile.connect_query.clone());
-    } else if server.traces == Traces::Settings {
+    } else if server.traces.settings {
         queries.push(RESET_SETTINGS.to_string());
         queries.extend(profile.connect_query.clone());
     }
-    if server.traces == Traces::OutdatedStatements {
+    if server.traces.outdated_statements {
         queries.push("DEALLOCATE ALL".to_string());
     }
     queries

@@ -19,6 +19,8 @@ pub(crate) enum Owner {
 /// What the pooler asks a server for on its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
+    /// Finding out whether a rested server is alive.
+    Check,
     /// Setting the client's parameters.
     Parameters,
     /// Making the server clean before it returns to the pool.
@@ -136,11 +138,6 @@ impl Replies {
 
     fn may_begin_copy(&self) -> bool {
         self.queue.iter().any(|expected| matches!(expected.reply, Reply::Query | Reply::Execute))
-    }
-
-    /// A Flush was sent: it opens an extended request as the other messages do.
-    pub(crate) fn note_flush(&mut self) {
-        self.unsynced = true;
     }
 
     /// Who gets the next message of the server, if anybody asked for one.

@@ -71,13 +71,12 @@ pub(crate) enum Remainder {
 }
 
 /// What has to be undone before another client may use the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Traces {
-    None,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traces {
     /// A parameter was changed that does not follow the client.
-    Settings,
-    /// Prepared statements whose result has another shape by now.
-    OutdatedStatements,
+    pub(crate) settings: bool,
+    /// There are prepared statements whose result has another shape by now.
+    pub(crate) outdated_statements: bool,
 }
 
 /// The client's own bytes of the request in flight, for sending them again.
@@ -182,7 +181,7 @@ impl Server {
             statements: ServerStatements::default(),
             replay: Replay::default(),
             healing: false,
-            traces: Traces::None,
+            traces: Traces::default(),
             needs_reset: false,
             was_used: false,
             commands: 0,

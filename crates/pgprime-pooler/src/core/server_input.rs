@@ -11,7 +11,7 @@ use super::ids::{ClientId, ServerId};
 use super::lifecycle::{ClientEnd, ServerEnd};
 use super::prepared::forget_failed;
 use super::replies::{Expected, Owner, Reply, Task, Written};
-use super::server::{Remainder, Server, ServerState, Traces};
+use super::server::{Remainder, Server, ServerState};
 use super::state::{Core, Effect, Mode};
 use super::stats::micros;
 
@@ -313,7 +313,11 @@ impl Core {
         if server.healing {
             return;
         }
-        let recipient = server.replies.error_recipient();
+        let recipient = match server.state {
+            // It is the last that the client hears.
+            ServerState::Active(client) if is_fatal => Some(Owner::Client(client)),
+            _ => server.replies.error_recipient(),
+        };
         let failed = server.replies.fail();
         forget_failed(server, &failed);
         server.close_needed |= is_fatal;
@@ -323,7 +327,7 @@ impl Core {
                 self.take_back_statements(id, &failed);
                 return;
             }
-            server.traces = Traces::OutdatedStatements;
+            server.traces.outdated_statements = true;
         }
         match recipient {
             Some(Owner::Client(client)) => {
@@ -336,6 +340,10 @@ impl Core {
                 // It must not be handed out any more.
                 None => self.end_server(id, ServerEnd::Said(error_text(&fields)), now),
             },
+        }
+        if is_fatal {
+            // It is going to close, and not waited for.
+            self.end_server(id, ServerEnd::Said(error_text(&fields)), now);
         }
     }
 
@@ -356,9 +364,7 @@ impl Core {
         let Some(server) = self.servers.get_mut(id) else { return Ok(()) };
         let owner = server.replies.ready().map_err(|_| Unasked)?;
         server.status = status;
-        if server.leaves_settings() && server.traces == Traces::None {
-            server.traces = Traces::Settings;
-        }
+        server.traces.settings |= server.leaves_settings();
         server.commands = 0;
         server.settings_changed = 0;
         server.settings_reported = 0;

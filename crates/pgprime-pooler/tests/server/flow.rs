@@ -21,7 +21,8 @@ fn a_client_that_never_reads_stops_its_server_and_nobody_else() {
             cluster().primary().psql("postgres", &wait).unwrap() == "ClientWrite"
         });
         pooler.check_others();
-        let sent = pooler.console().run("SHOW STATS").cell("database", "db", "total_sent").parse::<u64>().unwrap();
+        let sent =
+            pooler.console().run("SHOW STATS").cell("database", "db", "total_sent").parse::<u64>().unwrap();
         assert!(sent < 50_000_000, "{sent} bytes are in the buffers of sockets");
         // Once it reads, it gets everything, and right.
         let mut rows = 0;
@@ -109,7 +110,8 @@ fn large_bind_parameters_and_rows_stream_both_ways() {
 
 #[test]
 fn slow_logins_are_given_up() {
-    let pooler = Setup::new().set("client_login_timeout", "0.4").secret("app", "pw").set("auth_type", "plain").start();
+    let pooler =
+        Setup::new().set("client_login_timeout", "0.4").secret("app", "pw").set("auth_type", "plain").start();
     let silent = pooler.connect();
     let mut half = pooler.connect();
     half.send(&start_packet(&[("user", "app"), ("database", "db")])[..9]);
@@ -122,7 +124,8 @@ fn slow_logins_are_given_up() {
     }
     // A byte now and then does not help.
     let mut loris = pooler.connect();
-    let whole = start_packet(&[("user", "app"), ("database", "db"), ("application_name", &"x".repeat(2_000))]);
+    let whole =
+        start_packet(&[("user", "app"), ("database", "db"), ("application_name", &"x".repeat(2_000))]);
     let mut sent = 0;
     while loris.is_silent() && sent < whole.len() {
         let _ = loris.try_send(&whole[sent..=sent]);

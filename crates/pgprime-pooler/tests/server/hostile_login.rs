@@ -30,7 +30,9 @@ fn check_refused(client: &mut Raw, what: &str) {
         // A challenge may come before the refusal, but never AuthenticationOk or anything that follows it.
         let is_challenge = message.tag == tag::backend::AUTHENTICATION && message.body[..4] != [0, 0, 0, 0];
         match message.error() {
-            Some((sqlstate, _)) => assert!(["28P01", "08P01"].contains(&sqlstate.as_str()), "{what}: {sqlstate}"),
+            Some((sqlstate, _)) => {
+                assert!(["28P01", "08P01"].contains(&sqlstate.as_str()), "{what}: {sqlstate}")
+            }
             None => assert!(is_challenge, "{what}: {message:?}"),
         }
     }
@@ -58,8 +60,13 @@ fn scram(client: &mut Raw, mut mangle: impl FnMut(usize, Vec<u8>) -> Vec<u8>) {
     let mut exchange = ScramClient::new("a-nonce-of-the-test");
     let first = mangle(0, exchange.first_message().into_bytes());
     client.tell(|out| encode::sasl_initial(out, MECHANISM, &first));
-    let Some(challenge) = client.message().filter(|message| message.tag == tag::backend::AUTHENTICATION) else { return };
-    let Ok(backend::Authentication::SaslContinue(data)) = backend::authentication(&challenge.body) else { return };
+    let Some(challenge) = client.message().filter(|message| message.tag == tag::backend::AUTHENTICATION)
+    else {
+        return;
+    };
+    let Ok(backend::Authentication::SaslContinue(data)) = backend::authentication(&challenge.body) else {
+        return;
+    };
     let Ok(server_first) = exchange.server_first(data) else {
         // The nonce is another by now: no proof can be right.
         return client.tell(|out| encode::sasl_response(out, b"c=biws,r=x,p=AAAA"));
@@ -83,7 +90,9 @@ fn wrong_passwords_of_every_shape_are_refused() {
     for auth_type in ["plain", "md5", "scram-sha-256"] {
         let pooler = pooler(auth_type);
         let huge = vec![b'p'; 100_000];
-        for password in [b"".as_slice(), b"wrong", b"correct horse ", b"md5", &[0xff; 64], &huge[..60_000], &huge] {
+        for password in
+            [b"".as_slice(), b"wrong", b"correct horse ", b"md5", &[0xff; 64], &huge[..60_000], &huge]
+        {
             let (mut client, _) = asked(&pooler);
             client.tell(|out| encode::password(out, password));
             check_refused(&mut client, auth_type);
@@ -190,7 +199,9 @@ fn scram_messages_cut_short_or_absurd_let_nobody_in() {
         }
     }
     let long = vec![b'r'; 50_000];
-    for first in [b"".as_slice(), b"n,,", b"n,,n=,r=", b"p=tls-unique,,n=,r=x", b"y,,n=,r=", b"n,a=x,n=,r=x", &long] {
+    for first in
+        [b"".as_slice(), b"n,,", b"n,,n=,r=", b"p=tls-unique,,n=,r=x", b"y,,n=,r=", b"n,a=x,n=,r=x", &long]
+    {
         let (mut client, _) = asked(&pooler);
         client.tell(|out| encode::sasl_initial(out, MECHANISM, first));
         client.tell(|out| encode::sasl_response(out, b"c=biws,r=x,p="));

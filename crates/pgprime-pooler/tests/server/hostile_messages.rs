@@ -22,6 +22,9 @@ fn check_violation(client: &mut Raw, what: &str) {
     }
 }
 
+/// What writes a message.
+type Encode<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 /// The same client against the pooler and against the server itself.
 fn both_ways(pooler: &TestPooler) -> [Raw; 2] {
     let mut direct = Raw::tcp(cluster().primary().port());
@@ -132,7 +135,7 @@ fn a_sync_that_is_too_long_harms_nobody() {
 fn extended_messages_out_of_order_are_answered_as_by_the_server() {
     let pooler = Setup::new().set("default_pool_size", 2).start();
     let bind = |out: &mut Vec<u8>| encode::bind_text(out, b"", b"nothing", &[]);
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 14] = [
+    let cases: [(&str, Encode); 14] = [
         ("Sync", &encode::sync),
         ("Bind", &bind),
         ("Bind of the unnamed", &|out| encode::bind_text(out, b"", b"", &[])),
@@ -156,8 +159,12 @@ fn extended_messages_out_of_order_are_answered_as_by_the_server() {
                 }
                 client.tell(write);
                 client.tell(encode::sync);
-                let replies = if what == "Sync" { vec![client.reply(), client.reply()] } else { vec![client.reply()] };
-                let shown = replies.iter().map(|reply| (reply.tags.clone(), reply.sqlstate().to_string())).collect::<Vec<_>>();
+                let replies =
+                    if what == "Sync" { vec![client.reply(), client.reply()] } else { vec![client.reply()] };
+                let shown = replies
+                    .iter()
+                    .map(|reply| (reply.tags.clone(), reply.sqlstate().to_string()))
+                    .collect::<Vec<_>>();
                 (shown, client.query("SELECT 'still here'"))
             });
             assert_eq!(through, direct, "{what} after {prefix:?}");
@@ -288,7 +295,8 @@ fn a_client_that_leaves_amid_a_query_stops_it() {
     let mut client = pooler.client();
     let process: u32 = client.value("SELECT pg_backend_pid()").parse().unwrap();
     client.start_query("SELECT pg_sleep(120), 'abandoned'");
-    let running = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {process} AND query LIKE '%abandoned%'");
+    let running =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {process} AND query LIKE '%abandoned%'");
     let count = || cluster().primary().psql("postgres", &running).unwrap();
     eventually("the query runs", || count() == "1");
     drop(client);

@@ -94,7 +94,11 @@ fn a_server_that_closes_at_any_byte_of_its_login_is_tried_again() {
         Some(cut) => vec![Step::Startup, Step::Send(whole[..*cut].to_vec())],
         None => vec![Step::LogIn, Step::Serve],
     });
-    let pooler = Setup::new().database("db", "").database_at("fake", &fake.entry()).set("server_login_retry", 30).start();
+    let pooler = Setup::new()
+        .database("db", "")
+        .database_at("fake", &fake.entry())
+        .set("server_login_retry", 30)
+        .start();
     // Far below the time after which clients are refused: this one waits through all failures.
     let mut console = pooler.console();
     console.run("SET server_login_retry = 30");
@@ -168,14 +172,29 @@ fn scram_servers_that_cheat_are_found_out() {
     let mut offer = Vec::new();
     encode::authentication_sasl(&mut offer, &["SCRAM-SHA-256"]);
     let firsts = [
-        "", "r=other,s=c2FsdA==,i=4096", "s=c2FsdA==,i=4096", "r=", "r=x,s=,i=1", "r=x,s=!!!,i=1", "r=x,s=c2FsdA==",
-        "r=x,s=c2FsdA==,i=0", "r=x,s=c2FsdA==,i=-1", "r=x,s=c2FsdA==,i=99999999999999999999", "m=x,r=x,s=c2FsdA==,i=1",
+        "",
+        "r=other,s=c2FsdA==,i=4096",
+        "s=c2FsdA==,i=4096",
+        "r=",
+        "r=x,s=,i=1",
+        "r=x,s=!!!,i=1",
+        "r=x,s=c2FsdA==",
+        "r=x,s=c2FsdA==,i=0",
+        "r=x,s=c2FsdA==,i=-1",
+        "r=x,s=c2FsdA==,i=99999999999999999999",
+        "m=x,r=x,s=c2FsdA==,i=1",
         "e=other-error",
     ];
     for first in firsts {
         let (offer, answer) = (offer.clone(), sasl(first, false));
         let fake = FakeServer::start(move |_| {
-            vec![Step::Startup, Step::Send(offer.clone()), Step::Receive, Step::Send(answer.clone()), Step::Linger]
+            vec![
+                Step::Startup,
+                Step::Send(offer.clone()),
+                Step::Receive,
+                Step::Send(answer.clone()),
+                Step::Linger,
+            ]
         });
         check_scram_refused(&fake, first);
     }
@@ -213,7 +232,9 @@ fn a_wrong_server_signature_is_found_out() {
         .database_at("fake", &format!("host=127.0.0.1 port={port} dbname=x user=app password=pw"))
         .set("server_login_retry", "0.2")
         .start();
-    for (iterations, signature) in [(1, "AAAA"), (4096, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), (4096, "")] {
+    for (iterations, signature) in
+        [(1, "AAAA"), (4096, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), (4096, "")]
+    {
         let mut client = pooler.connect();
         client.send(&start_packet(&[("user", "app"), ("database", "fake")]));
         let (stream, _) = listener.accept().unwrap();
@@ -243,7 +264,10 @@ fn cheat_at_signature(mut stream: std::net::TcpStream, iterations: u32, signatur
     let first = String::from_utf8_lossy(&bytes[..count]).into_owned();
     let nonce = first.split_once("r=").expect("a nonce").1;
     out.clear();
-    encode::authentication_sasl_continue(&mut out, format!("r={nonce}more,s=c2FsdHNhbHQ=,i={iterations}").as_bytes());
+    encode::authentication_sasl_continue(
+        &mut out,
+        format!("r={nonce}more,s=c2FsdHNhbHQ=,i={iterations}").as_bytes(),
+    );
     stream.write_all(&out).unwrap();
     let count = stream.read(&mut bytes).unwrap();
     assert!(count > 0, "a proof");
@@ -273,7 +297,13 @@ fn check_no_stray(what: &str, stray: &[u8]) {
         let gate = Gate::default();
         let own_gate = gate.clone();
         let fake = FakeServer::start(move |number| match number {
-            0 => vec![Step::LogIn, Step::Receive, Step::Pass(own_gate.clone()), Step::Send(answer.clone()), Step::Serve],
+            0 => vec![
+                Step::LogIn,
+                Step::Receive,
+                Step::Pass(own_gate.clone()),
+                Step::Send(answer.clone()),
+                Step::Serve,
+            ],
             _ => vec![Step::LogIn, Step::Serve],
         });
         let pooler = Setup::new()
@@ -286,9 +316,13 @@ fn check_no_stray(what: &str, stray: &[u8]) {
         let mut first = pooler.client_of("fake", "app");
         let mut second = pooler.client_of("fake", "app");
         first.start_query("SELECT 'first'");
-        crate::support::eventually("the first has the server", || pooler.console().pool("fake", "app", "sv_active") == 1);
+        crate::support::eventually("the first has the server", || {
+            pooler.console().pool("fake", "app", "sv_active") == 1
+        });
         second.start_query("SELECT 'second'");
-        crate::support::eventually("the second waits", || pooler.console().pool("fake", "app", "cl_waiting") == 1);
+        crate::support::eventually("the second waits", || {
+            pooler.console().pool("fake", "app", "cl_waiting") == 1
+        });
         gate.open();
         let reply = first.reply();
         assert_eq!(reply.rows, [[Some("first".to_string())]], "{what}");
@@ -310,7 +344,13 @@ fn what_nobody_asked_for_reaches_nobody() {
     let mut complete = Vec::new();
     encode::command_complete(&mut complete, "SELECT 1");
     let mut fatal = Vec::new();
-    let notice = encode::ErrorNotice { severity: "FATAL", sqlstate: "57P01", message: "going down", detail: None, hint: None };
+    let notice = encode::ErrorNotice {
+        severity: "FATAL",
+        sqlstate: "57P01",
+        message: "going down",
+        detail: None,
+        hint: None,
+    };
     encode::error_response(&mut fatal, &notice);
     check_no_stray("a second ReadyForQuery", &ready());
     check_no_stray("rows after the end", &row);
@@ -354,7 +394,10 @@ fn a_server_that_answers_nonsense_costs_its_client_the_connection() {
         let messages = client.until_closed();
         assert!(messages.iter().all(|message| b"TDCENS".contains(&message.tag)), "{what}: {messages:?}");
         let error = messages.last().and_then(crate::support::Message::error);
-        assert!(error.is_some_and(|(sqlstate, text)| sqlstate == "08006" && !text.is_empty()), "{what}: {messages:?}");
+        assert!(
+            error.is_some_and(|(sqlstate, text)| sqlstate == "08006" && !text.is_empty()),
+            "{what}: {messages:?}"
+        );
         pooler.check_others();
         assert_eq!(pooler.client_of("fake", "app").value("SELECT 1"), "served", "{what}");
     }
@@ -371,7 +414,10 @@ fn a_row_cut_off_is_not_completed_by_something_else() {
         let (mut client, pooler, _fake) = reply_to(bytes);
         let messages = client.until_closed();
         for message in &messages {
-            assert!(message.tag != tag::DATA_ROW, "a row with {missing} bytes of something else was completed");
+            assert!(
+                message.tag != tag::DATA_ROW,
+                "a row with {missing} bytes of something else was completed"
+            );
         }
         assert!(client.unfinished().len() <= row.len(), "nothing was appended");
         pooler.check_others();
@@ -383,13 +429,22 @@ fn notices_and_parameters_without_end_reach_only_their_client() {
     let mut chatter = Vec::new();
     for number in 0..1_000 {
         encode::parameter_status(&mut chatter, "application_name", &format!("name {number}"));
-        let notice = encode::ErrorNotice { severity: "NOTICE", sqlstate: "00000", message: "chatter", detail: None, hint: None };
+        let notice = encode::ErrorNotice {
+            severity: "NOTICE",
+            sqlstate: "00000",
+            message: "chatter",
+            detail: None,
+            hint: None,
+        };
         encode::notice_response(&mut chatter, &notice);
     }
     chatter.extend(row_reply("after"));
     let (mut client, pooler, _fake) = reply_to(chatter);
     let reply = client.reply();
-    assert_eq!((reply.value(), reply.notices.len(), reply.tags.matches('S').count()), ("after", 1_000, 1_000));
+    assert_eq!(
+        (reply.value(), reply.notices.len(), reply.tags.matches('S').count()),
+        ("after", 1_000, 1_000)
+    );
     pooler.check_others();
     assert_eq!(pooler.client_of("fake", "app").value("SELECT 1"), "served");
 }
@@ -398,7 +453,13 @@ fn notices_and_parameters_without_end_reach_only_their_client() {
 fn a_server_that_talks_while_idle_is_not_used_again() {
     let later = |stray: Vec<u8>| {
         FakeServer::start(move |number| match number {
-            0 => vec![Step::LogIn, Step::Receive, Step::Send(row_reply("one")), Step::Send(stray.clone()), Step::Serve],
+            0 => vec![
+                Step::LogIn,
+                Step::Receive,
+                Step::Send(row_reply("one")),
+                Step::Send(stray.clone()),
+                Step::Serve,
+            ],
             _ => vec![Step::LogIn, Step::Serve],
         })
     };
@@ -414,5 +475,55 @@ fn a_server_that_talks_while_idle_is_not_used_again() {
             console.pool("fake", "app", "sv_idle") + console.pool("fake", "app", "sv_active") == 0
         });
         assert_eq!(pooler.client_of("fake", "app").value("SELECT 2"), "served");
+    }
+}
+
+#[test]
+fn a_fatal_error_ends_the_connection_even_if_the_server_does_not_close() {
+    let mut fatal = Vec::new();
+    let error = encode::ErrorNotice {
+        severity: "FATAL",
+        sqlstate: "57P01",
+        message: "going down",
+        detail: None,
+        hint: None,
+    };
+    encode::error_response(&mut fatal, &error);
+    for begun in [Vec::new(), row_reply("x")[..27].to_vec()] {
+        let bytes = [begun, fatal.clone()].concat();
+        let fake = FakeServer::start(move |number| match number {
+            0 => vec![Step::LogIn, Step::Receive, Step::Send(bytes.clone()), Step::Linger],
+            _ => vec![Step::LogIn, Step::Serve],
+        });
+        let pooler = pooler_before(&fake, 1);
+        let mut client = pooler.client_of("fake", "app");
+        client.start_query("SELECT 'x'");
+        let (sqlstate, text) = client.last_error().expect("an error");
+        assert_eq!((sqlstate.as_str(), text.as_str()), ("57P01", "going down"));
+        assert_eq!(pooler.client_of("fake", "app").value("SELECT 1"), "served");
+    }
+}
+
+#[test]
+fn a_server_that_fails_every_login_is_not_stormed() {
+    for workers in [1, 3] {
+        let fake = FakeServer::start(|_| vec![Step::Startup]);
+        let pooler = Setup::new()
+            .database("db", "")
+            .database_at("fake", &fake.entry())
+            .set("server_login_retry", 1)
+            .workers(workers)
+            .start();
+        let mut clients: Vec<Raw> = (0..50).map(|_| pooler.connect()).collect();
+        for client in &mut clients {
+            client.send(&start_packet(&[("user", "app"), ("database", "fake")]));
+        }
+        pooler.check_others();
+        for client in &mut clients {
+            assert_eq!(client.last_error().expect("an error").0, "08001");
+        }
+        // Some at once, then one at a time with growing pauses, on each worker.
+        let attempts = fake.connections();
+        assert!(attempts <= 20 * workers, "{attempts} attempts for 50 clients");
     }
 }

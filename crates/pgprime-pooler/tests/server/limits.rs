@@ -18,7 +18,8 @@ fn check_servers(pooler: &TestPooler, database: &str, user: &str, expected: u64)
     let mut clients = open_transactions(pooler, database, user, count);
     let mut console = pooler.console();
     eventually("all servers are taken and the rest waits", || {
-        console.pool(database, user, "sv_active") == expected && console.pool(database, user, "cl_waiting") == 3
+        console.pool(database, user, "sv_active") == expected
+            && console.pool(database, user, "cl_waiting") == 3
     });
     let servers = console.run("SHOW SERVERS");
     let own = (0..servers.rows.len())
@@ -90,7 +91,8 @@ fn the_minimum_is_kept_while_there_are_clients() {
 
 #[test]
 fn the_minimum_of_a_database_with_a_fixed_user_needs_no_client() {
-    let pooler = Setup::new().database("db", "").database("fixed", "user=other min_pool_size=2 pool_size=4").start();
+    let pooler =
+        Setup::new().database("db", "").database("fixed", "user=other min_pool_size=2 pool_size=4").start();
     let mut console = pooler.console();
     eventually("two servers are ready", || console.pool("fixed", "other", "sv_idle") == 2);
     assert_eq!(pooler.client_of("fixed", "app").value("SELECT current_user"), "other");
@@ -149,11 +151,16 @@ fn max_client_conn_holds_and_leaves_the_console_open() {
         console.run("SHOW POOLS");
         clients.pop();
         eventually("the place is free again", || {
-            console.run("SHOW CLIENTS").column("database").iter().filter(|database| **database == "db").count() == 2
+            console
+                .run("SHOW CLIENTS")
+                .column("database")
+                .iter()
+                .filter(|database| **database == "db")
+                .count()
+                == 2
         });
-        assert_eq!(pooler.client().value("SELECT 1"), "1");
-        console.run("SET max_client_conn = 4");
         clients.push(pooler.client());
+        console.run("SET max_client_conn = 4");
         clients.push(pooler.client());
         assert_eq!(pooler.refusal(&[("user", "app"), ("database", "db")]).0, "53300");
     }
@@ -178,7 +185,9 @@ fn clients_of_a_database_or_user_are_counted() {
     assert_eq!(refused("app", "db").0, "53300");
     drop((first, more));
     let mut console = pooler.console();
-    eventually("they are gone", || console.run("SHOW USERS").cell("name", "app", "current_client_connections") == "0");
+    eventually("they are gone", || {
+        console.run("SHOW USERS").cell("name", "app", "current_client_connections") == "0"
+    });
     assert_eq!(pooler.client_of("two", "app").value("SELECT 1"), "1");
 }
 
@@ -294,4 +303,30 @@ fn servers_move_to_the_worker_whose_clients_wait() {
             assert_eq!(client.reply().value(), (turn * 10 + number).to_string());
         }
     }
+}
+
+#[test]
+fn databases_from_the_star_entry_have_pools_and_limits_of_their_own() {
+    let names = [cluster().test_database("star").unwrap(), cluster().test_database("star").unwrap()];
+    let port = cluster().primary().port();
+    let pooler = Setup::new()
+        .database_at("*", &format!("host=127.0.0.1 port={port} pool_size=1"))
+        .set("query_wait_timeout", 5)
+        .workers(3)
+        .start();
+    let mut holders: Vec<Raw> = names.iter().map(|name| pooler.client_of(name, "app")).collect();
+    for (holder, name) in holders.iter_mut().zip(&names) {
+        assert_eq!(holder.value("SELECT current_database()"), *name);
+        assert_eq!(holder.query("BEGIN").status, Some('T'));
+    }
+    let (sqlstate, text) = pooler.refusal(&[("user", "app"), ("database", "not there at all")]);
+    assert!(sqlstate == "08001" && text.contains("not there at all"), "{text}");
+    let mut waiting = pooler.client_of(&names[0], "app");
+    waiting.start_query("SELECT 1");
+    let mut console = pooler.console();
+    eventually("it waits for the one server", || console.pool(&names[0], "app", "cl_waiting") == 1);
+    holders[0].query("COMMIT");
+    assert_eq!(waiting.reply().value(), "1");
+    console.run(&format!("PAUSE {}", names[0]));
+    assert_eq!(holders[1].value("SELECT 'not paused'"), "not paused");
 }

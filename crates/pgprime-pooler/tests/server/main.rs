@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod cancel;
 mod console_commands;
 mod console_show;
 mod flow;

@@ -11,7 +11,8 @@ fn process(client: &mut Raw) -> String {
 #[test]
 fn a_session_keeps_its_server_and_leaves_nothing_on_it() {
     for workers in [1, 3] {
-        let pooler = Setup::new().set("pool_mode", "session").set("default_pool_size", 1).workers(workers).start();
+        let pooler =
+            Setup::new().set("pool_mode", "session").set("default_pool_size", 1).workers(workers).start();
         let mut first = pooler.client();
         let own = process(&mut first);
         for sql in [
@@ -81,7 +82,8 @@ fn the_mode_of_the_user_goes_before_that_of_the_database() {
         drop(pooler.client_of(database, user));
         let pools = pooler.console().run("SHOW POOLS");
         let (databases, users) = (pools.column("database"), pools.column("user"));
-        let place = (0..users.len()).find(|place| databases[*place] == database && users[*place] == user).unwrap();
+        let place =
+            (0..users.len()).find(|place| databases[*place] == database && users[*place] == user).unwrap();
         pools.column("pool_mode")[place].to_string()
     };
     assert_eq!(mode("db", "app"), "transaction");
@@ -95,7 +97,8 @@ fn the_mode_of_the_user_goes_before_that_of_the_database() {
 #[test]
 fn statement_mode_refuses_transactions_and_nothing_else() {
     for workers in [1, 3] {
-        let pooler = Setup::new().set("pool_mode", "statement").set("default_pool_size", 1).workers(workers).start();
+        let pooler =
+            Setup::new().set("pool_mode", "statement").set("default_pool_size", 1).workers(workers).start();
         for sql in ["BEGIN", "START TRANSACTION", "SELECT 1; BEGIN", "BEGIN; SELECT 1"] {
             let mut client = pooler.client();
             let reply = client.query(sql);
@@ -120,11 +123,15 @@ fn statement_mode_refuses_transactions_and_nothing_else() {
 #[test]
 fn in_transaction_mode_the_reset_query_runs_only_when_it_always_does() {
     for (always, expected) in [(0, "kept"), (1, "")] {
-        let pooler = Setup::new().set("default_pool_size", 1).set("server_reset_query_always", always).start();
+        let pooler =
+            Setup::new().set("default_pool_size", 1).set("server_reset_query_always", always).start();
         let mut client = pooler.client();
         // set_config leaves no trace in the protocol that the pooler could see.
         client.value("SELECT set_config('my.setting', 'kept', false)");
-        assert_eq!(pooler.client().value("SELECT coalesce(current_setting('my.setting', true), '')"), expected);
+        assert_eq!(
+            pooler.client().value("SELECT coalesce(current_setting('my.setting', true), '')"),
+            expected
+        );
     }
 }
 
@@ -170,7 +177,12 @@ fn tracked_parameters_follow_each_client() {
             .iter()
             .map(|zone| {
                 let mut client = pooler.connect();
-                client.log_in(&[("user", "app"), ("database", "db"), ("TimeZone", zone), ("application_name", zone)]);
+                client.log_in(&[
+                    ("user", "app"),
+                    ("database", "db"),
+                    ("TimeZone", zone),
+                    ("application_name", zone),
+                ]);
                 assert_eq!(client.parameter("TimeZone"), Some(*zone));
                 client
             })
@@ -215,11 +227,18 @@ fn startup_parameters_are_refused_unless_they_are_ignored() {
     client.log_in(&[("user", "app"), ("database", "db"), ("extra_float_digits", "0"), ("GEQO", "off")]);
     assert_eq!(client.value("SHOW geqo"), "on");
     let (sqlstate, text) = pooler.refusal(&[("user", "app"), ("database", "db"), ("work_mem", "1MB")]);
-    assert!(sqlstate == "08P01" && text.contains("work_mem") && text.contains("ignore_startup_parameters"), "{text}");
+    assert!(
+        sqlstate == "08P01" && text.contains("work_mem") && text.contains("ignore_startup_parameters"),
+        "{text}"
+    );
     let (_, text) = pooler.refusal(&[("user", "app"), ("database", "db"), ("options", "-c work_mem=1MB")]);
     assert!(text.contains("work_mem"), "{text}");
     let mut with_options = pooler.connect();
-    with_options.log_in(&[("user", "app"), ("database", "db"), ("options", "-c TimeZone=Asia/Tokyo -c geqo=off")]);
+    with_options.log_in(&[
+        ("user", "app"),
+        ("database", "db"),
+        ("options", "-c TimeZone=Asia/Tokyo -c geqo=off"),
+    ]);
     assert_eq!(with_options.value("SHOW TimeZone"), "Asia/Tokyo");
     let (sqlstate, _) = pooler.refusal(&[("user", "app"), ("database", "db"), ("replication", "true")]);
     assert_eq!(sqlstate, "0A000");
@@ -245,7 +264,8 @@ fn a_connect_query_runs_on_each_new_server() {
 
 #[test]
 fn a_connect_query_that_fails_is_no_reason_to_do_without_the_server() {
-    let pooler = Setup::new().database("db", "connect_query='SELECT 1/0'").set("server_login_retry", 1).start();
+    let pooler =
+        Setup::new().database("db", "connect_query='SELECT 1/0'").set("server_login_retry", 1).start();
     assert_eq!(pooler.client().value("SELECT 1"), "1");
 }
 
@@ -283,14 +303,21 @@ fn prepared_statements_survive_however_few_a_server_keeps() {
             let mut clients: Vec<Raw> = (0..3).map(|_| pooler.client()).collect();
             for (number, client) in clients.iter_mut().enumerate() {
                 for statement in 0..5 {
-                    let reply = run_prepared(client, &format!("s{statement}"), &format!("SELECT '{number}{statement}'"));
+                    let reply = run_prepared(
+                        client,
+                        &format!("s{statement}"),
+                        &format!("SELECT '{number}{statement}'"),
+                    );
                     assert_eq!(reply.value(), format!("{number}{statement}"));
                 }
             }
             for turn in 0..20 {
                 for (number, client) in clients.iter_mut().enumerate() {
                     let statement = (turn * 3 + number) % 5;
-                    assert_eq!(run_again(client, &format!("s{statement}")).value(), format!("{number}{statement}"));
+                    assert_eq!(
+                        run_again(client, &format!("s{statement}")).value(),
+                        format!("{number}{statement}")
+                    );
                 }
             }
             let most = clients[0].value("SELECT count(*) FROM pg_prepared_statements");

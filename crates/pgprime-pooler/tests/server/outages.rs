@@ -88,7 +88,10 @@ fn a_server_that_never_answers_is_given_up_after_server_connect_timeout() {
 fn a_database_that_refuses_the_login_is_reported_at_once_in_its_own_words() {
     let pooler = Setup::new()
         .database("db", "")
-        .database_at("gone", &format!("host=127.0.0.1 port={} dbname=no_such_thing", cluster().primary().port()))
+        .database_at(
+            "gone",
+            &format!("host=127.0.0.1 port={} dbname=no_such_thing", cluster().primary().port()),
+        )
         .start();
     let since = Instant::now();
     for user in ["app", "app", "other"] {
@@ -119,7 +122,8 @@ fn a_host_name_without_an_address_and_a_socket_without_a_server_are_reported() {
 fn of_several_hosts_the_one_that_lives_is_found() {
     let dead = free_port();
     let fake = FakeServer::start(|_| vec![Step::LogIn, Step::Serve]);
-    let port = fake.entry().split("port=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_string();
+    let port =
+        fake.entry().split("port=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_string();
     // The port is one for all hosts: the dead one is a socket folder without a socket.
     let pooler = Setup::new()
         .database_at("fake", &format!("host=/nonexistent{dead},127.0.0.1 port={port} dbname=fake"))
@@ -154,4 +158,43 @@ fn a_server_that_dies_amid_a_query_takes_its_client_with_it_and_says_why() {
     let (sqlstate, text) = client.last_error().expect("an error");
     assert!(sqlstate == "57P01", "{sqlstate} {text}");
     pooler.check_others();
+}
+
+/// The second query of a client whose server answered the first one and has rested since, and does this when checked.
+fn second_after_check(at_check: Vec<Step>, settings: &[(&str, &str)]) -> (String, usize) {
+    let row = crate::support::row_reply("first");
+    let fake = FakeServer::start(move |number| {
+        let begin = vec![Step::LogIn, Step::Receive, Step::Send(row.clone())];
+        if number == 0 { [begin, at_check.clone()].concat() } else { vec![Step::LogIn, Step::Serve] }
+    });
+    let setup = Setup::new()
+        .database_at("fake", &fake.entry())
+        .set("default_pool_size", 1)
+        .set("server_check_delay", 0);
+    let pooler = settings.iter().fold(setup, |setup, (name, value)| setup.set(name, value)).start();
+    let mut client = pooler.client_of("fake", "app");
+    assert_eq!(client.value("SELECT 1"), "first");
+    (client.value("SELECT 2"), fake.connections())
+}
+
+#[test]
+fn a_rested_server_that_fails_its_check_is_replaced_unnoticed() {
+    use pgprime_wire::backend::encode::{self, ErrorNotice};
+    let mut failure = Vec::new();
+    let error =
+        ErrorNotice { severity: "ERROR", sqlstate: "25006", message: "read-only", detail: None, hint: None };
+    encode::error_response(&mut failure, &error);
+    encode::ready_for_query(&mut failure, pgprime_wire::backend::TransactionStatus::Idle);
+    for (what, script, connections) in [
+        ("passes", vec![Step::Receive, Step::Send(crate::support::row_reply("check")), Step::Serve], 1),
+        ("fails", vec![Step::Receive, Step::Send(failure), Step::Linger], 2),
+        ("closes", vec![Step::Receive], 2),
+        ("garbage", vec![Step::Receive, Step::Send(vec![0xff; 20])], 2),
+    ] {
+        let (value, used) = second_after_check(script, &[("server_check_query", "SELECT 'check'")]);
+        assert_eq!((value.as_str(), used), ("served", connections), "{what}");
+    }
+    // Without a check the query goes to the rested server at once.
+    let (value, used) = second_after_check(vec![Step::Serve], &[("server_check_query", "")]);
+    assert_eq!((value.as_str(), used), ("served", 1));
 }

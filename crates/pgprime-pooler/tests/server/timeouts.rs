@@ -58,7 +58,9 @@ fn a_waiting_client_is_told_that_it_waits() {
 }
 
 fn is_running(marker: &str) -> bool {
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%{marker}' || '%' AND pid <> pg_backend_pid()");
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%{marker}' || '%' AND pid <> pg_backend_pid()"
+    );
     cluster().primary().psql("postgres", &sql).unwrap() != "0"
 }
 
@@ -119,7 +121,9 @@ fn an_idle_transaction_lasts_only_so_long() {
 #[test]
 fn messages_without_an_answer_do_not_keep_a_transaction_open() {
     let pooler = Setup::new().set("idle_transaction_timeout", "0.5").start();
-    for write in [|out: &mut Vec<u8>| encode::copy_data(out, b"x"), |out: &mut Vec<u8>| encode::copy_done(out)] {
+    for write in
+        [|out: &mut Vec<u8>| encode::copy_data(out, b"x"), |out: &mut Vec<u8>| encode::copy_done(out)]
+    {
         let mut client = pooler.client();
         client.query("BEGIN");
         client.tell(write);
@@ -129,8 +133,11 @@ fn messages_without_an_answer_do_not_keep_a_transaction_open() {
 
 #[test]
 fn a_transaction_lasts_only_so_long_however_busy() {
-    let pooler =
-        Setup::new().set("transaction_timeout", "0.7").set("default_pool_size", 1).user("other", "transaction_timeout=60").start();
+    let pooler = Setup::new()
+        .set("transaction_timeout", "0.7")
+        .set("default_pool_size", 1)
+        .user("other", "transaction_timeout=60")
+        .start();
     let mut client = pooler.client();
     let since = Instant::now();
     client.query("BEGIN");

@@ -44,6 +44,8 @@ struct Portal {
 #[derive(Clone, Debug)]
 pub(crate) struct Executed {
     pub(crate) id: String,
+    /// It was a simple query: those are executed in the order in which they were sent.
+    pub(crate) is_simple: bool,
     /// It began outside of a transaction block.
     pub(crate) begins: bool,
     /// Settings which are not at their defaults and are not reported.
@@ -92,6 +94,8 @@ pub(crate) struct Backend {
     /// What was executed since this was last taken.
     pub(crate) log: Vec<Executed>,
     pub(crate) closed: bool,
+    /// How often a statement was outdated.
+    pub(crate) outdated: Cell<usize>,
     /// Only in the oracle: a Parse in a failed transaction is answered as if it were not.
     pub(crate) lenient: bool,
     is_oracle: bool,
@@ -116,6 +120,7 @@ impl Backend {
             rest: VecDeque::new(),
             log: Vec::new(),
             closed: false,
+            outdated: Cell::new(0),
             lenient: false,
             is_oracle: false,
         }
@@ -136,7 +141,8 @@ impl Backend {
 
     /// The first message of what was fed and not handled, when it is there as a whole.
     fn peek(&mut self) -> Option<Header> {
-        let header = Header::peek(self.input.make_contiguous()).expect("the pooler sends no impossible length")?;
+        let header =
+            Header::peek(self.input.make_contiguous()).expect("the pooler sends no impossible length")?;
         (self.input.len() >= header.len).then_some(header)
     }
 
@@ -150,7 +156,7 @@ impl Backend {
 
     /// The statement that is running and can be cancelled.
     pub(crate) fn sleeper(&self) -> Option<&str> {
-        self.sleeping.as_ref().map(|(_, id)| id.as_str())
+        self.sleeping.as_ref().filter(|_| !self.closed).map(|(_, id)| id.as_str())
     }
 
     pub(crate) fn is_skipping(&self) -> bool {
@@ -201,7 +207,7 @@ impl Backend {
 
     /// The statement that sleeps ends, or is cancelled.
     pub(crate) fn wake(&mut self, cancelled: bool) {
-        let Some((protocol, _)) = self.sleeping.take() else { return };
+        let Some((protocol, _)) = self.sleeping.take().filter(|_| !self.closed) else { return };
         if cancelled {
             self.fail(&failure("57014"), protocol);
             return;
@@ -324,6 +330,7 @@ impl Backend {
         }
         let is_outdated = prepared.schema < self.database.schema.get() && verb.is_some_and(Verb::has_rows);
         if is_outdated && !self.is_oracle {
+            self.outdated.set(self.outdated.get() + 1);
             return Err(Failure { sqlstate: "0A000", routine: Some("RevalidateCachedQuery") });
         }
         Ok(prepared)
@@ -335,7 +342,9 @@ impl Backend {
             return Err(failure("42P03"));
         }
         let id = match &sql {
-            Some(sql) if sql.takes_parameter() => first_parameter(bind.rest).ok_or_else(|| failure("08P01"))?,
+            Some(sql) if sql.takes_parameter() => {
+                first_parameter(bind.rest).ok_or_else(|| failure("08P01"))?
+            }
             Some(sql) => sql.id.clone(),
             None => String::new(),
         };
@@ -385,7 +394,7 @@ impl Backend {
         portal.done = count < max;
         let (id, done) = (portal.id.clone(), portal.done);
         if begins {
-            self.note(&id);
+            self.note(&id, Protocol::Extended);
         }
         rows_of(&mut self.out, &id, count, *bytes);
         if done {
@@ -396,10 +405,11 @@ impl Backend {
         Ok(())
     }
 
-    fn note(&mut self, id: &str) {
+    fn note(&mut self, id: &str, protocol: Protocol) {
         if !self.is_oracle {
             self.log.push(Executed {
                 id: id.to_string(),
+                is_simple: protocol == Protocol::Simple,
                 begins: self.status == TransactionStatus::Idle,
                 hidden: self.hidden.clone(),
             });
@@ -410,7 +420,7 @@ impl Backend {
         if self.status == TransactionStatus::Failed && !verb.ends_transaction() {
             return Err(failure("25P02"));
         }
-        self.note(id);
+        self.note(id, protocol);
         match verb {
             Verb::Select { rows, bytes } => {
                 rows_of(&mut self.out, id, *rows, *bytes);
@@ -490,7 +500,9 @@ impl Backend {
             }
             Verb::Reset(name) => {
                 self.hidden.remove(name);
-                if let (Some(place), Some(value)) = (self.settings.get_mut(name), self.database.defaults.get(name)) {
+                if let (Some(place), Some(value)) =
+                    (self.settings.get_mut(name), self.database.defaults.get(name))
+                {
                     *place = value.clone();
                 }
                 "RESET"

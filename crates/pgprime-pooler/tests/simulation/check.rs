@@ -1,6 +1,7 @@
 //! What must hold after every step, and at the end.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use pgprime_wire::backend::TransactionStatus;
 
@@ -33,7 +34,10 @@ impl World {
             *users.entry(&plan.profile.user).or_default() += count;
         }
         for (counts, max) in [(databases, self.plan.database_max), (users, self.plan.user_max)] {
-            assert!(max == 0 || counts.values().all(|count| *count <= max), "{counts:?} with a limit of {max}");
+            assert!(
+                max == 0 || counts.values().all(|count| *count <= max),
+                "{counts:?} with a limit of {max}"
+            );
         }
     }
 
@@ -69,21 +73,20 @@ impl World {
                     "a server of pool {} idles on worker {worker} while a client waits",
                     pool.index
                 );
-                let queue = self.queues.entry((worker, pool.index.0)).or_default();
                 let plan = &self.plan.pools[pool.index.0 as usize].profile;
                 let of_pool = |user: &str, database: &str| user == plan.user && database == plan.database;
-                let clients = snapshot.clients.iter().filter(|row| of_pool(&row.info.user, &row.info.database));
-                let states: BTreeMap<u64, &str> = clients.map(|row| (row.id, row.state)).collect();
-                let served = |id: &u64| states.get(id) == Some(&"active");
-                let waits = |id: &u64| states.get(id) == Some(&"waiting");
-                let last_served = queue.iter().rposition(served).unwrap_or(0);
-                let overtaken = queue[..last_served].iter().find(|id| waits(id));
-                assert_eq!(overtaken, None, "a client that came later was served first");
-                queue.retain(waits);
-                let mut new: Vec<u64> =
-                    states.keys().copied().filter(|id| waits(id) && !queue.contains(id)).collect();
-                // Of those that came in one step the order is not known.
-                if new.len() == 1 { queue.append(&mut new) } else if !new.is_empty() { queue.clear() }
+                let clients =
+                    snapshot.clients.iter().filter(|row| of_pool(&row.info.user, &row.info.database));
+                let (mut waiting, mut active) = (BTreeMap::new(), Vec::new());
+                for row in clients {
+                    match row.state {
+                        "waiting" => drop(waiting.insert(row.id, self.now - row.waited)),
+                        "active" => active.push(row.id),
+                        _ => {}
+                    }
+                }
+                let before = self.queues.insert((worker, pool.index.0), waiting.clone()).unwrap_or_default();
+                check_order(&before, &waiting, &active);
             }
         }
     }
@@ -100,13 +103,19 @@ impl World {
             assert!(self.executed.insert(executed.id.clone()), "{} was executed twice", executed.id);
             if is_new_user {
                 assert!(executed.begins, "{} found another client's transaction", executed.id);
-                assert!(executed.hidden.is_empty(), "{} found settings of another client: {:?}", executed.id, executed.hidden);
+                assert!(
+                    executed.hidden.is_empty(),
+                    "{} found settings of another client: {:?}",
+                    executed.id,
+                    executed.hidden
+                );
             }
             server.user = Some(number);
             if let Some(other) = self.transactions.get(&number) {
                 assert_eq!(*other, process_id, "client {number} has its transaction on another server");
             }
-            if let Some(client) = self.clients.iter_mut().find(|client| client.number == number) {
+            let client = self.clients.iter_mut().find(|client| client.number == number);
+            if let Some(client) = client.filter(|_| executed.is_simple) {
                 assert!(client.last_executed < request, "{} after {}", executed.id, client.last_executed);
                 client.last_executed = request;
             }
@@ -165,7 +174,12 @@ impl World {
     pub(crate) fn check_all_at_rest(&self) {
         for core in &self.cores {
             assert_eq!(core.client_count(), 0);
-            assert_eq!(core.busy_server_count(), 0, "servers of nobody: {:#?}", core.snapshot(self.now).servers);
+            assert_eq!(
+                core.busy_server_count(),
+                0,
+                "servers of nobody: {:#?}",
+                core.snapshot(self.now).servers
+            );
         }
         for server in self.servers.iter().filter(|server| !server.closed) {
             let output = self.cores[server.worker].server_output(server.id);
@@ -179,5 +193,13 @@ impl World {
         for budget in &self.budgets {
             assert_eq!((budget.pool.used(), budget.database.used(), budget.user.used()), (0, 0, 0));
         }
+    }
+}
+
+/// Nobody who waited before and waits still came before one who was served meanwhile.
+fn check_order(before: &BTreeMap<u64, Instant>, waiting: &BTreeMap<u64, Instant>, active: &[u64]) {
+    for (client, since) in active.iter().filter_map(|id| before.get_key_value(id)) {
+        let overtaken = waiting.iter().find(|(id, began)| before.get(id) == Some(began) && *began < since);
+        assert_eq!(overtaken, None, "{client} came at {since:?} and was served first");
     }
 }

@@ -17,23 +17,35 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use plan::Theme;
-use world::World;
+use world::{Tally, World};
 
-const STEPS: usize = 500;
+const STEPS: usize = 1_500;
 
-fn run(theme: Theme, test: &str, seeds: u64) {
+fn run(theme: Theme, test: &str, seeds: u64) -> Tally {
+    let mut total = Tally::default();
     if let Some(seed) = number("PGPRIME_SEED") {
-        World::new(theme, seed, true).run(STEPS);
-        return;
+        total += World::new(theme, seed, true).run(STEPS);
+        return total;
     }
     for seed in 0..number("PGPRIME_SEEDS").unwrap_or(seeds) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| World::new(theme, seed, false).run(STEPS)));
-        if let Err(failure) = outcome {
-            eprintln!("seed {seed} fails; to see it step by step:");
-            eprintln!("PGPRIME_SEED={seed} cargo test -p pgprime-pooler --test simulation {test} -- --nocapture");
-            resume_unwind(failure);
+        match catch_unwind(AssertUnwindSafe(|| World::new(theme, seed, false).run(STEPS))) {
+            Ok(tally) => total += tally,
+            Err(failure) => {
+                eprintln!("seed {seed} fails; to see it step by step:");
+                eprintln!(
+                    "PGPRIME_SEED={seed} cargo test -p pgprime-pooler --test simulation {test} -- --nocapture"
+                );
+                resume_unwind(failure);
+            }
         }
     }
+    eprintln!("{test}: {total:?}");
+    total
+}
+
+/// Whether many seeds were run, so that what seldom happens can be expected.
+fn is_long_run() -> bool {
+    number("PGPRIME_SEED").is_none() && number("PGPRIME_SEEDS").is_none()
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -42,20 +54,24 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn simple_queries() {
-    run(Theme::Simple, "simple_queries", 500);
+    let tally = run(Theme::Simple, "simple_queries", 500);
+    assert!(!is_long_run() || (tally.executed > 10_000 && tally.cancelled > 50), "{tally:?}");
 }
 
 #[test]
 fn extended_protocol() {
-    run(Theme::Extended, "extended_protocol", 500);
+    let tally = run(Theme::Extended, "extended_protocol", 700);
+    assert!(!is_long_run() || (tally.executed > 10_000 && tally.cancelled > 50), "{tally:?}");
 }
 
 #[test]
 fn faults() {
-    run(Theme::Faults, "faults", 600);
+    let tally = run(Theme::Faults, "faults", 1_000);
+    assert!(!is_long_run() || (tally.executed > 10_000 && tally.outdated > tally.unhealed), "{tally:?}");
 }
 
 #[test]
 fn several_workers() {
-    run(Theme::Workers, "several_workers", 400);
+    let tally = run(Theme::Workers, "several_workers", 500);
+    assert!(!is_long_run() || (tally.executed > 10_000 && tally.lent > 500), "{tally:?}");
 }

@@ -101,7 +101,11 @@ impl PoolPlan {
             idle_transaction_timeout: timeout(rng),
             transaction_timeout: timeout(rng),
             client_idle_timeout: timeout(rng),
-            reset_query: if mode != Mode::Session && rng.bool() { String::new() } else { "DISCARD ALL".into() },
+            reset_query: if mode != Mode::Session && rng.bool() {
+                String::new()
+            } else {
+                "DISCARD ALL".into()
+            },
             reset_always: rng.u8(0..6) == 0,
             connect_query: (rng.u8(0..4) == 0).then(|| "SET DateStyle='ISO, MDY'".into()),
             always_warm: rng.bool(),

@@ -188,7 +188,11 @@ impl Writer {
             parts.push(Part { bytes, waits, note: format!("CopyData {}", data.len()) });
         }
         let mut bytes = Vec::new();
-        if rng.u8(0..5) == 0 { encode::copy_fail(&mut bytes, "no") } else { encode::copy_done(&mut bytes) }
+        if rng.u8(0..5) == 0 {
+            encode::copy_fail(&mut bytes, "no")
+        } else {
+            encode::copy_done(&mut bytes)
+        }
         if !is_simple {
             encode::sync(&mut bytes);
         }
@@ -352,7 +356,7 @@ impl Writer {
         }
         encode::bind_text(bytes, portal.as_bytes(), name.as_bytes(), &[Some(value.as_bytes())]);
         note.push_str(&format!(" Bind {portal}<-{name} {id} ({})", value.len()));
-        if rng.u8(0..3) == 0 {
+        if rng.bool() {
             encode::describe_portal(bytes, portal.as_bytes());
             note.push_str(" Describe portal");
         }
@@ -384,7 +388,9 @@ impl Writer {
         messages.push(sync);
         let notes = ["Parse", "Describe", "Bind", "Execute", "Sync"];
         let parts = messages.into_iter().zip(notes);
-        parts.map(|(bytes, note)| Part { bytes, waits: true, note: format!("{note} {name} {text:.30} {id}") }).collect()
+        parts
+            .map(|(bytes, note)| Part { bytes, waits: true, note: format!("{note} {name} {text:.30} {id}") })
+            .collect()
     }
 }
 

@@ -12,7 +12,10 @@ pub(crate) struct Sql {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Rows with the id and so many bytes more.
-    Select { rows: usize, bytes: usize },
+    Select {
+        rows: usize,
+        bytes: usize,
+    },
     Insert,
     Begin,
     Commit,
@@ -25,7 +28,10 @@ pub(crate) enum Verb {
     Sleep,
     /// A notice, and nothing else.
     Notice,
-    Set { name: String, value: String },
+    Set {
+        name: String,
+        value: String,
+    },
     Show(String),
     Reset(String),
     ResetAll,
@@ -35,7 +41,10 @@ pub(crate) enum Verb {
     DeallocateAll,
     Deallocate(String),
     CopyIn,
-    CopyOut { rows: usize, bytes: usize },
+    CopyOut {
+        rows: usize,
+        bytes: usize,
+    },
 }
 
 impl Verb {
@@ -92,7 +101,8 @@ fn parse_one(text: &str) -> Option<Sql> {
         "$1" => Some("$1"),
         word => word.strip_prefix('#'),
     });
-    let plain: Vec<&str> = words.iter().copied().filter(|word| *word != "$1" && !word.starts_with('#')).collect();
+    let plain: Vec<&str> =
+        words.iter().copied().filter(|word| *word != "$1" && !word.starts_with('#')).collect();
     let number = |place: usize| plain.get(place).and_then(|word| word.parse().ok()).unwrap_or(0);
     let verb = match (plain.first()?.to_ascii_uppercase().as_str(), plain.get(1).copied()) {
         ("SELECT", Some(word)) if word.starts_with("pg_catalog.set_config") => set_config(text)?,

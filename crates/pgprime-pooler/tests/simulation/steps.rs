@@ -6,24 +6,26 @@ use pgprime_pool::Failure;
 use pgprime_pooler::core::PoolIndex;
 use pgprime_wire::frontend::encode;
 
-use crate::client::Life;
+use crate::client::{FakeClient, Life};
+use crate::server::FakeServer;
+use crate::sql::Sql;
 use crate::world::World;
 
 impl World {
     /// One thing happens somewhere.
     pub(crate) fn step(&mut self) {
         match self.rng.u8(0..100) {
-            0..=4 => self.some_client_joins(),
-            5..=24 => self.some_client_acts(),
-            25..=44 => self.pick_client(|world, place| world.deliver_client(place, false)),
-            45..=54 => self.pick_client(|world, place| world.client_reads(place, false)),
-            55..=69 => self.pick_server(|world, place| world.server_works(place, false)),
-            70..=84 => self.pick_server(|world, place| world.deliver_server(place, false)),
-            85..=88 => self.somebody_connects(),
+            0..=2 => self.some_client_joins(),
+            3..=19 => self.some_client_acts(),
+            20..=39 => self.some_client_is_heard(),
+            40..=52 => self.some_client_reads(),
+            53..=69 => self.some_server_works(),
+            70..=86 => self.some_server_is_heard(),
+            87 | 88 => self.somebody_connects(),
             89 | 90 => self.a_letter_arrives(),
-            91 => self.a_cancel_request_arrives(),
-            92 => self.a_sleep_ends(),
-            93 | 94 => self.time_passes(),
+            91 | 92 => self.a_cancel_request_arrives(),
+            93 => self.a_sleep_ends(),
+            94 => self.time_passes(),
             95 | 96 => self.a_cancel_is_asked_for(),
             97.. if self.plan.faults => self.something_goes_wrong(),
             _ => {}
@@ -33,17 +35,47 @@ impl World {
         }
     }
 
-    fn pick_client(&mut self, act: impl FnOnce(&mut Self, usize)) {
-        if !self.clients.is_empty() {
-            let place = self.rng.usize(0..self.clients.len());
-            act(self, place);
+    /// One of the clients for which there is something to do.
+    fn pick_client(&mut self, is_eligible: impl Fn(&FakeClient) -> bool) -> Option<usize> {
+        let eligible = (0..self.clients.len()).filter(|place| is_eligible(&self.clients[*place]));
+        let eligible: Vec<usize> = eligible.collect();
+        self.rng.choice(eligible)
+    }
+
+    /// One of the servers for which there is something to do.
+    fn pick_server(&mut self, is_eligible: impl Fn(&FakeServer) -> bool) -> Option<usize> {
+        let eligible = (0..self.servers.len()).filter(|place| is_eligible(&self.servers[*place]));
+        let eligible: Vec<usize> = eligible.collect();
+        self.rng.choice(eligible)
+    }
+
+    fn some_client_is_heard(&mut self) {
+        let has_news = |client: &FakeClient| {
+            !client.closed && !client.read_blocked && (!client.outgoing.is_empty() || client.life == Life::Vanished)
+        };
+        if let Some(place) = self.pick_client(has_news) {
+            self.deliver_client(place, false);
         }
     }
 
-    fn pick_server(&mut self, act: impl FnOnce(&mut Self, usize)) {
-        if !self.servers.is_empty() {
-            let place = self.rng.usize(0..self.servers.len());
-            act(self, place);
+    fn some_client_reads(&mut self) {
+        if let Some(place) = self.pick_client(|client| client.closed || !client.incoming.is_empty()) {
+            self.client_reads(place, false);
+        }
+    }
+
+    fn some_server_works(&mut self) {
+        if let Some(place) = self.pick_server(|server| !server.incoming.is_empty()) {
+            self.server_works(place, false);
+        }
+    }
+
+    fn some_server_is_heard(&mut self) {
+        let has_news = |server: &FakeServer| {
+            !server.closed && !server.read_blocked && (!server.outgoing.is_empty() || server.backend.closed)
+        };
+        if let Some(place) = self.pick_server(has_news) {
+            self.deliver_server(place, false);
         }
     }
 
@@ -56,14 +88,8 @@ impl World {
     }
 
     fn some_client_acts(&mut self) {
-        if self.clients.is_empty() {
-            return;
-        }
-        let place = self.rng.usize(0..self.clients.len());
+        let Some(place) = self.pick_client(FakeClient::is_running) else { return };
         let client = &mut self.clients[place];
-        if !client.is_running() {
-            return;
-        }
         if client.diverged {
             self.client_leaves(place);
         } else if client.script.is_empty() {
@@ -156,8 +182,7 @@ impl World {
     }
 
     fn a_sleep_ends(&mut self) {
-        if !self.servers.is_empty() {
-            let place = self.rng.usize(0..self.servers.len());
+        if let Some(place) = self.pick_server(|server| server.backend.is_sleeping()) {
             self.end_sleep(place);
         }
     }
@@ -178,19 +203,21 @@ impl World {
     }
 
     fn a_cancel_is_asked_for(&mut self) {
-        if !self.clients.is_empty() {
-            let place = self.rng.usize(0..self.clients.len());
-            if !self.clients[place].closed {
-                let with_right_key = self.rng.u8(0..4) > 0;
-                self.ask_cancel(place, with_right_key);
-            }
+        let sleepers: Vec<u32> = self.servers.iter().filter_map(|server| Sql::client(server.backend.sleeper()?)).collect();
+        let only_sleepers = !sleepers.is_empty() && self.rng.bool();
+        let is_eligible = |client: &FakeClient| {
+            !client.closed && (!only_sleepers || sleepers.contains(&client.number))
+        };
+        if let Some(place) = self.pick_client(is_eligible) {
+            let with_right_key = self.rng.u8(0..4) > 0;
+            self.ask_cancel(place, with_right_key);
         }
     }
 
     fn something_goes_wrong(&mut self) {
         let pool = self.rng.usize(0..self.plan.pools.len());
         let index = PoolIndex(pool as u32);
-        match self.rng.u8(0..20) {
+        match self.rng.u8(0..40) {
             0 => self.unreachable = Some(Failure::Unreachable),
             1 => self.unreachable = Some(Failure::Rejected),
             2..=5 => self.unreachable = None,
@@ -206,7 +233,7 @@ impl World {
                 self.happened.kills += 1;
                 self.each_core(|core, now| core.kill_pool(index, now));
             }
-            14 if self.plan.schema_changes => {
+            14 | 20..=25 if self.plan.schema_changes => {
                 self.trace(|_| "the schema changes".into());
                 self.database.schema.set(self.database.schema.get() + 1);
             }
@@ -222,11 +249,7 @@ impl World {
     }
 
     fn some_server_ends(&mut self) {
-        if self.servers.is_empty() {
-            return;
-        }
-        let place = self.rng.usize(0..self.servers.len());
-        if !self.servers[place].closed && !self.servers[place].backend.closed {
+        if let Some(place) = self.pick_server(|server| !server.closed && !server.backend.closed) {
             let says_why = self.rng.bool();
             self.server_ends(place, says_why);
         }

@@ -56,6 +56,27 @@ pub(crate) struct Happened {
     pub(crate) kills: usize,
 }
 
+/// What has been seen in a run, so that a simulation in which nothing happens is noticed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) executed: usize,
+    pub(crate) cancelled: usize,
+    pub(crate) lent: usize,
+    pub(crate) outdated: usize,
+    /// Outdated statements that a client got to know of.
+    pub(crate) unhealed: usize,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.executed += other.executed;
+        self.cancelled += other.cancelled;
+        self.lent += other.lent;
+        self.outdated += other.outdated;
+        self.unhealed += other.unhealed;
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) plan: Plan,
@@ -78,9 +99,11 @@ pub(crate) struct World {
     pub(crate) unreachable: Option<Failure>,
     pub(crate) happened: Happened,
     pub(crate) executed: HashSet<String>,
+    pub(crate) tally: Tally,
     /// Clients in a transaction, and the server on which it runs.
     pub(crate) transactions: HashMap<u32, u32>,
-    pub(crate) queues: BTreeMap<(usize, u32), Vec<u64>>,
+    /// Who waits since when, by worker and pool.
+    pub(crate) queues: BTreeMap<(usize, u32), BTreeMap<u64, Instant>>,
     next_client: u32,
     next_process: u32,
     /// The client whose cancel request is being handled.
@@ -126,6 +149,7 @@ impl World {
             unreachable: None,
             happened: Happened::default(),
             executed: HashSet::new(),
+            tally: Tally::default(),
             transactions: HashMap::new(),
             queues: BTreeMap::new(),
             next_client: 0,
@@ -170,12 +194,15 @@ impl World {
     }
 
     /// So many random steps, then everything comes to its end.
-    pub(crate) fn run(mut self, steps: usize) {
+    pub(crate) fn run(mut self, steps: usize) -> Tally {
         for _ in 0..steps {
             self.step();
             self.check();
         }
         self.finish();
+        self.tally.executed = self.executed.len();
+        self.tally.outdated = self.servers.iter().map(|server| server.backend.outdated.get()).sum();
+        self.tally
     }
 
     pub(crate) fn client_index(&self, worker: usize, id: ClientId) -> Option<usize> {
@@ -183,7 +210,9 @@ impl World {
     }
 
     pub(crate) fn server_index(&self, worker: usize, id: ServerId) -> Option<usize> {
-        let is_it = |server: &FakeServer| server.worker == worker && server.id == id && !server.closed && !server.lent;
+        let is_it = |server: &FakeServer| {
+            server.worker == worker && server.id == id && !server.closed && !server.lent
+        };
         self.servers.iter().position(is_it)
     }
 
@@ -197,7 +226,8 @@ impl World {
         let mut parameters = Parameters::unknown(&self.plan.core.tracked);
         if self.rng.u8(0..3) == 0 {
             let is_refused = self.plan.faults && self.rng.u8(0..10) == 0;
-            let value = if is_refused { "refused".to_string() } else { format!("zone {}", self.rng.u8(0..3)) };
+            let value =
+                if is_refused { "refused".to_string() } else { format!("zone {}", self.rng.u8(0..3)) };
             own.insert("TimeZone".into(), value);
         }
         if self.rng.u8(0..3) == 0 {
@@ -262,7 +292,9 @@ impl World {
         let client = &mut self.clients[place];
         let count = client.incoming.len();
         let count = if all || count == 0 || self.rng.bool() { count } else { self.rng.usize(1..=count) };
+        let had_diverged = client.diverged;
         client.read(count);
+        self.tally.unhealed += usize::from(client.diverged && !had_diverged);
         if client.closed && client.incoming.is_empty() {
             client.end_of_stream();
             return;
@@ -282,7 +314,11 @@ impl World {
     pub(crate) fn deliver_server(&mut self, place: usize, all: bool) {
         let server = &mut self.servers[place];
         let (worker, id) = (server.worker, server.id);
-        if server.closed || server.lent || server.read_blocked || (server.outgoing.is_empty() && !server.is_at_end()) {
+        if server.closed
+            || server.lent
+            || server.read_blocked
+            || (server.outgoing.is_empty() && !server.is_at_end())
+        {
             return;
         }
         if !self.cores[worker].may_read_server(id) {
@@ -296,7 +332,9 @@ impl World {
             let count = if all || self.rng.bool() { count } else { self.rng.usize(1..=count) };
             let bytes: Vec<u8> = server.outgoing.drain(..count).collect();
             let process_id = server.process_id;
-            self.trace(|_| format!("  worker {worker} reads {count} bytes of server {process_id}: {}", tags(&bytes)));
+            self.trace(|_| {
+                format!("  worker {worker} reads {count} bytes of server {process_id}: {}", tags(&bytes))
+            });
             self.cores[worker].handle_server_data(id, &bytes, self.now);
         }
         self.apply(worker);
@@ -334,6 +372,7 @@ impl World {
     }
 
     pub(crate) fn connect(&mut self, place: usize) {
+        self.pass_time(Duration::from_micros(1));
         let Connecting { worker, pool, permit } = self.connecting.swap_remove(place);
         let index = PoolIndex(pool as u32);
         if let Some(failure) = self.unreachable {
@@ -395,6 +434,7 @@ impl World {
                 self.apply(to);
             }
             Letter::Lent { server, lent, to } => {
+                self.tally.lent += 1;
                 let id = self.cores[to].adopt_server(lent, self.now);
                 let server = &mut self.servers[server];
                 (server.id, server.worker, server.lent, server.read_blocked) = (id, to, false, false);
@@ -415,8 +455,6 @@ impl World {
             secret[0] ^= 1;
         }
         self.trace(|_| format!("client {number} cancels; right key: {with_right_key}"));
-        // Its next request, if it has sent one, waits at the end of the queue.
-        self.queues.clear();
         let before = self.cancels.len();
         self.cores[worker].handle_cancel(process_id, &secret, self.now);
         self.apply(worker);
@@ -427,25 +465,27 @@ impl World {
     pub(crate) fn deliver_cancel(&mut self, place: usize) {
         let request = self.cancels.remove(place);
         let is_it = |server: &FakeServer| server.process_id == request.process_id && server.secret == request.secret;
-        let target = self.servers.iter_mut().find(|server| is_it(server));
-        if let Some(server) = target
-            && let Some(sleeper) = server.backend.sleeper()
-        {
-            let victim = crate::sql::Sql::client(sleeper);
-            assert!(
-                request.asked_by.is_none() || request.asked_by == victim,
-                "{:?} asked, and {victim:?} is cancelled",
-                request.asked_by
-            );
-            assert!(request.asked_by.is_some() || server.closed, "the pooler cancels only what nobody waits for");
-            server.backend.wake(true);
-            while server.backend.step() {}
-            server.collect();
+        let target = self.servers.iter().position(is_it);
+        if let Some(target) = target {
+            self.cancel(target, request.asked_by);
         }
         if let Some(id) = request.server {
             self.cores[request.worker].handle_cancel_sent(id, self.now);
             self.apply(request.worker);
         }
+    }
+
+    /// A cancel request hits whatever the server is doing.
+    fn cancel(&mut self, target: usize, asked_by: Option<u32>) {
+        let server = &mut self.servers[target];
+        let Some(sleeper) = server.backend.sleeper() else { return };
+        let victim = crate::sql::Sql::client(sleeper);
+        assert!(asked_by.is_none() || asked_by == victim, "{asked_by:?} asked, and {victim:?} is cancelled");
+        assert!(asked_by.is_some() || server.closed, "the pooler cancels only what nobody waits for");
+        self.tally.cancelled += 1;
+        server.backend.wake(true);
+        server.collect();
+        self.server_works(target, false);
     }
 
     pub(crate) fn pass_time(&mut self, duration: Duration) {
@@ -578,7 +618,10 @@ impl World {
         server.write_blocked = count < output.len();
         let process_id = server.process_id;
         if self.tracing && count > 0 {
-            eprintln!("  worker {worker} writes {count} bytes to server {process_id}: {}", tags(&output[..count]));
+            eprintln!(
+                "  worker {worker} writes {count} bytes to server {process_id}: {}",
+                tags(&output[..count])
+            );
         }
         self.cores[worker].handle_server_written(id, count);
         self.apply(worker);
@@ -592,7 +635,11 @@ pub(crate) fn tags(bytes: &[u8]) -> String {
     while let Ok(Some(header)) = pgprime_wire::frame::Header::peek(rest) {
         let end = header.len.min(rest.len());
         let text = &rest[5..end.min(45)];
-        shown.push_str(&format!("{}({}) ", char::from(header.tag), String::from_utf8_lossy(text).escape_debug()));
+        shown.push_str(&format!(
+            "{}({}) ",
+            char::from(header.tag),
+            String::from_utf8_lossy(text).escape_debug()
+        ));
         rest = &rest[end..];
     }
     shown

@@ -68,9 +68,8 @@ async def copies(pool):
 
         await client.copy_from_query("SELECT n FROM copied ORDER BY n", output=take)
         check(b"".join(parts), "".join(f"{n}\n" for n in range(20_000)).encode(), "copy out")
-        await refused(
-            client.copy_records_to_table("copied", records=[(1, "x"), ("no number", "y")]), Exception, "copy of a wrong type"
-        )
+        wrong = client.copy_records_to_table("copied", records=[(1, "x"), ("no number", "y")])
+        await refused(wrong, Exception, "copy of a wrong type")
         check(await client.fetchval("SELECT count(*) FROM copied"), 20_000, "rows after the broken copy")
 
 
@@ -127,26 +126,34 @@ async def transactions(pool):
 
 
 async def cancel(pool):
-    """A timeout makes the driver cancel its query, and nobody else's."""
-    async with pool.acquire() as client, pool.acquire() as other:
-        for _ in range(3):
-            quiet = asyncio.create_task(other.fetchval("SELECT 'quiet' FROM pg_sleep(0.2)"))
-            await refused(client.fetchval("SELECT pg_sleep(600)", timeout=0.05), asyncio.TimeoutError, "timeout")
-            check(await client.fetchval("SELECT 1"), 1, "after the timeout")
-            check(await quiet, "quiet", "another client")
-
-
-async def outdated_statements(pool):
-    """The driver remembers descriptions: it is told that one is outdated, and prepares the statement anew itself."""
+    """A task that is cancelled makes the driver cancel its query, and nobody else's."""
     direct = await asyncpg.connect(os.environ["DIRECT"])
+    running = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE $1"
+    async with pool.acquire() as client, pool.acquire() as other:
+        for turn in range(3):
+            mark = f"asyncpg cancel {turn}"
+            sleeping = asyncio.create_task(client.fetchval(f"SELECT pg_sleep(600) -- {mark}"))
+            while await direct.fetchval(running, f"%{mark}") != 1:
+                check(await other.fetchval("SELECT 'quiet'"), "quiet", "another client")
+            sleeping.cancel()
+            await refused(sleeping, asyncio.CancelledError, "cancel")
+            check(await other.fetchval("SELECT 'quiet'"), "quiet", "another client")
+            check(await client.fetchval("SELECT 1"), 1, "after the cancel")
+    await direct.close()
+
+
+async def outdated_statements(_pool):
+    """The driver remembers descriptions: it is told that one is outdated, and prepares the statement anew itself."""
+    direct, client = await asyncpg.connect(os.environ["DIRECT"]), await asyncpg.connect(os.environ["SINGLE"])
     await direct.execute("CREATE TABLE changing (a int); INSERT INTO changing VALUES (1)")
-    async with pool.acquire() as client:
-        for change, expected in (("ADD b int DEFAULT 2", (1, 2)), ("ALTER a TYPE float8", (1.0, 2)), ("DROP b", (1.0,))):
-            for _ in range(3):
-                await client.fetchrow("SELECT * FROM changing")
-            await direct.execute(f"ALTER TABLE changing {change}")
-            for _ in range(3):
-                check(tuple(await client.fetchrow("SELECT * FROM changing")), expected, change)
+    changes = (("ADD b int DEFAULT 2", (1, 2)), ("ALTER a TYPE float8", (1.0, 2)), ("DROP b", (1.0,)))
+    for change, expected in changes:
+        for _ in range(3):
+            await client.fetchrow("SELECT * FROM changing")
+        await direct.execute(f"ALTER TABLE changing {change}")
+        for _ in range(3):
+            check(tuple(await client.fetchrow("SELECT * FROM changing")), expected, change)
+    await client.close()
     await direct.close()
 
 
@@ -166,4 +173,4 @@ async def main():
             await part(pool)
 
 
-asyncio.run(main())
+asyncio.run(asyncio.wait_for(main(), timeout=120))

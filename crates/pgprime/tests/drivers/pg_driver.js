@@ -21,7 +21,8 @@ async function namedStatements() {
   const work = (number) =>
     withClient(async (client) => {
       for (let turn = 0; turn < 40; turn++) {
-        const shared = { name: "shared", text: "SELECT $1::int + 1 AS n, $2::text AS t", values: [turn, `é${number}`] };
+        const text = "SELECT $1::int + 1 AS n, $2::text AS t";
+        const shared = { name: "shared", text, values: [turn, `é${number}`] };
         assert.deepEqual((await client.query(shared)).rows, [{ n: turn + 1, t: `é${number}` }]);
         const own = { name: "own", text: `SELECT ${number} AS own, $1::int[] AS list`, values: [[turn, null]] };
         assert.deepEqual((await client.query(own)).rows, [{ own: number, list: [turn, null] }]);
@@ -94,6 +95,10 @@ async function largeValues() {
 }
 
 async function main() {
+  setTimeout(() => {
+    console.error("hung");
+    process.exit(1);
+  }, 120_000).unref();
   const pool = new Pool({ connectionString: url, max: 10 });
   await namedStatements();
   await queuedQueries();

@@ -1,5 +1,6 @@
 """psycopg 3 through the pooler. The argument is a conninfo string; any wrong answer ends it with an error."""
 
+import faulthandler
 import os
 import sys
 import threading
@@ -35,8 +36,8 @@ def prepared_statements():
             for turn in range(30):
                 for binary in (False, True):
                     cursor = client.cursor(binary=binary)
-                    row = cursor.execute("SELECT %s::int + 1, %s::text, %s::int[]", (turn, f"é{number}", [turn, None])).fetchone()
-                    check(row, (turn + 1, f"é{number}", [turn, None]), f"client {number}")
+                    cursor.execute("SELECT %s::int + 1, %s::text, %s::int[]", (turn, f"é{number}", [turn, None]))
+                    check(cursor.fetchone(), (turn + 1, f"é{number}", [turn, None]), f"client {number}")
                 with client.transaction():
                     first = client.execute("SELECT pg_backend_pid()").fetchone()
                     check(client.execute("SELECT pg_backend_pid()").fetchone(), first, "backend in a transaction")
@@ -97,9 +98,10 @@ def pipeline():
         refused(failing, psycopg.errors.UniqueViolation, "duplicate in a pipeline")
         check(client.execute("SELECT count(*) FROM pipelined").fetchone(), (5,), "rows after the failed pipeline")
         with client.pipeline(), client.transaction():
-            cursor = client.execute("SELECT pg_backend_pid()")
+            first = client.execute("SELECT pg_backend_pid()")
             client.execute("INSERT INTO pipelined VALUES (200)")
-            check(cursor.fetchone(), client.execute("SELECT pg_backend_pid()").fetchone(), "backend in a pipelined transaction")
+            last = client.execute("SELECT pg_backend_pid()")
+            check(first.fetchone(), last.fetchone(), "backend in a pipelined transaction")
         check(client.execute("SELECT max(n) FROM pipelined").fetchone(), (200,), "pipelined transaction")
 
 
@@ -146,7 +148,7 @@ def cancel():
             mark = f"psycopg cancel {turn}"
 
             def cancel_when_running():
-                query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()"
+                query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE %s"
                 deadline = time.monotonic() + 60
                 while direct.execute(query, (f"%{mark}%",)).fetchone() != (1,) and time.monotonic() < deadline:
                     pass
@@ -198,7 +200,7 @@ def errors_and_large_values():
             refused(lambda: client.execute("SELECT 1 / %s", (0,)), psycopg.errors.DivisionByZero, "error")
             refused(lambda: client.execute("SELEC %s", (0,)), psycopg.errors.SyntaxError, "syntax error")
         with client.transaction(force_rollback=True):
-            refused(lambda: client.execute("SELECT 1 / %s", (0,)), psycopg.errors.DivisionByZero, "error in a transaction")
+            refused(lambda: client.execute("SELECT 1 / %s", (0,)), psycopg.errors.DivisionByZero, "error")
             refused(lambda: client.execute("SELECT 1"), psycopg.errors.InFailedSqlTransaction, "failed transaction")
         for size in (1, 8_000, 16_383, 16_384, 16_385, 70_000, 5_000_000):
             value = os.urandom(size)
@@ -207,6 +209,7 @@ def errors_and_large_values():
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(120, exit=True)
     prepared_statements()
     few_prepared()
     pipeline()

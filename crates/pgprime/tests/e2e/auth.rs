@@ -16,7 +16,8 @@ fn role(name: &str) -> String {
 
 async fn log_in(pooler: &Pooler, database: &str, user: &str, password: &str) -> Result<Client, Error> {
     let password = if password.is_empty() { String::new() } else { format!(" password='{password}'") };
-    Client::connect(&format!("host=127.0.0.1 port={} dbname={database} user={user}{password}", pooler.port())).await
+    Client::connect(&format!("host=127.0.0.1 port={} dbname={database} user={user}{password}", pooler.port()))
+        .await
 }
 
 /// A pooler for a user with this secret, in front of a PostgreSQL that trusts it.
@@ -34,7 +35,11 @@ fn check(auth_type: &str, user: &str, secret: &str, password: &str) {
             assert_eq!(client.value("SELECT current_user").await.unwrap(), user);
         }
         for (user, password) in [(user, "wrong"), ("nobody_knows", password), ("nobody_knows", "wrong")] {
-            assert_eq!(sqlstate(log_in(&pooler, &database, user, password).await), "28P01", "{user} {password}");
+            assert_eq!(
+                sqlstate(log_in(&pooler, &database, user, password).await),
+                "28P01",
+                "{user} {password}"
+            );
         }
         // The right one still is, and refused clients hold no place.
         assert!(log_in(&pooler, &database, user, password).await.is_ok());
@@ -191,7 +196,10 @@ fn logging_in_to_servers() {
 fn a_login_that_the_server_refuses() {
     let cluster = guarded_cluster();
     let entry = format!("postgres = host=127.0.0.1 port={}", cluster.primary().port());
-    let stored = cluster.primary().psql("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'in_scram'").unwrap();
+    let stored = cluster
+        .primary()
+        .psql("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'in_scram'")
+        .unwrap();
     let other_salt = verifier("scräm");
     for (user, secret, auth_type, password, expected) in [
         ("in_scram", "not the servers", "trust", "", "password authentication failed"),

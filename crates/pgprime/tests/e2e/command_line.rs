@@ -58,24 +58,44 @@ fn what_is_wrong_is_said() {
         ("[databases]\nx = host=a prt=1\n[pgbouncer]\n", [at(2), "did you mean port?".into()]),
         ("[databases]\n[pgbuncer]\n", [at(2), "pgbuncer".into()]),
         ("[databases]\n[pgbouncer]\n%include nowhere.ini\n", [at(3), "nowhere.ini".into()]),
-        ("[databases]\n[pgbouncer]\nlisten_addr =\nunix_socket_dir =\n", ["listen".into(), "unix_socket_dir".into()]),
-        ("[databases]\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_file = /nowhere/users\n", ["auth_file".into(), "/nowhere/users".into()]),
+        (
+            "[databases]\n[pgbouncer]\nlisten_addr =\nunix_socket_dir =\n",
+            ["listen".into(), "unix_socket_dir".into()],
+        ),
+        (
+            "[databases]\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_file = /nowhere/users\n",
+            ["auth_file".into(), "/nowhere/users".into()],
+        ),
     ] {
         fs::write(&config, text).unwrap();
-        for (command, code) in [(Command::new(BINARY).arg("pooler").arg(&config), 2), (Command::new(&pgbouncer).arg(&config), 1)] {
+        for (command, code) in
+            [(Command::new(BINARY).arg("pooler").arg(&config), 2), (Command::new(&pgbouncer).arg(&config), 1)]
+        {
             let output = output(command);
             assert_eq!(output.status.code(), Some(code), "{text}{}", stderr_of(&output));
             for part in &expected {
-                assert!(stderr_of(&output).contains(part), "{text}: expected {part} in: {}", stderr_of(&output));
+                assert!(
+                    stderr_of(&output).contains(part),
+                    "{text}: expected {part} in: {}",
+                    stderr_of(&output)
+                );
             }
         }
     }
-    for (arguments, code) in [(vec![], 2), (vec!["pooler"], 2), (vec!["pooler", "/nowhere.ini"], 2), (vec!["polar"], 2), (vec!["pooler", "a", "b"], 2)] {
+    for (arguments, code) in [
+        (vec![], 2),
+        (vec!["pooler"], 2),
+        (vec!["pooler", "/nowhere.ini"], 2),
+        (vec!["polar"], 2),
+        (vec!["pooler", "a", "b"], 2),
+    ] {
         let output = output(Command::new(BINARY).args(&arguments));
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(!stderr_of(&output).is_empty());
     }
-    for arguments in [vec![], vec!["/nowhere.ini"], vec!["-x", "a"], vec!["--nonsense", "a"], vec!["-u"], vec!["a", "b"]] {
+    for arguments in
+        [vec![], vec!["/nowhere.ini"], vec!["-x", "a"], vec!["--nonsense", "a"], vec!["-u"], vec!["a", "b"]]
+    {
         let output = output(Command::new(&pgbouncer).args(&arguments));
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr_of(&output).starts_with("pgbouncer: "), "{}", stderr_of(&output));
@@ -106,7 +126,9 @@ fn as_pgbouncer_with_its_options() {
     });
     assert_eq!(stdout_of(&pooler.psql("postgres", &["SELECT 1"])), "1");
     assert!(stdout_of(&pooler.psql("pgbouncer", &["SHOW VERSION"])).starts_with("PgBouncer 1."));
-    wait_until("more is logged", || pooler.log().contains("DEBUG") || pooler.log().contains("client close request"));
+    wait_until("more is logged", || {
+        pooler.log().contains("DEBUG") || pooler.log().contains("client close request")
+    });
 }
 
 /// In the background: the command returns when the pooler serves, and the files tell the rest.
@@ -166,8 +188,11 @@ impl Drop for Daemon {
 #[test]
 fn a_daemon_needs_a_pidfile() {
     let dir = TempDir::new().unwrap();
-    Setup::new().database(cluster().primary(), "postgres", "").write(dir.path(), pgprime_cluster::free_port());
-    let output = output(Command::new(BINARY).args(["pooler", "--daemon"]).arg(dir.path().join("pgbouncer.ini")));
+    Setup::new()
+        .database(cluster().primary(), "postgres", "")
+        .write(dir.path(), pgprime_cluster::free_port());
+    let output =
+        output(Command::new(BINARY).args(["pooler", "--daemon"]).arg(dir.path().join("pgbouncer.ini")));
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr_of(&output).contains("pidfile"), "{}", stderr_of(&output));
 }
@@ -195,7 +220,12 @@ fn the_systems_user_is_admin_on_the_unix_socket() {
     let pooler = Pooler::start(setup.set("admin_users", "").set("stats_users", ""));
     let console = |host: &str| {
         let conninfo = format!("host={host} port={} user=pgbouncer dbname=pgbouncer", pooler.port());
-        output(psql().arg("--no-password").arg("--dbname").arg(conninfo).args(["--command", "PAUSE", "--command", "RESUME"]))
+        output(psql().arg("--no-password").arg("--dbname").arg(conninfo).args([
+            "--command",
+            "PAUSE",
+            "--command",
+            "RESUME",
+        ]))
     };
     assert_eq!(stdout_of(&console(&pooler.dir().display().to_string())), "PAUSE\nRESUME");
     let refused = console("127.0.0.1");
@@ -205,7 +235,8 @@ fn the_systems_user_is_admin_on_the_unix_socket() {
 /// Who may do what on the console.
 #[test]
 fn rights_on_the_console() {
-    let setup = Setup::new().database(cluster().primary(), "postgres", "").user("looker", "").user("other", "");
+    let setup =
+        Setup::new().database(cluster().primary(), "postgres", "").user("looker", "").user("other", "");
     let pooler = Pooler::start(setup.set("stats_users", "looker"));
     let as_user = |user: &str| pooler.conninfo("pgbouncer").replace("user=postgres", &format!("user={user}"));
     run(async {
@@ -218,6 +249,9 @@ fn rights_on_the_console() {
         for command in ["PAUSE", "RELOAD", "SHUTDOWN", "KILL postgres", "SET default_pool_size = 1"] {
             assert_eq!(crate::harness::sqlstate(looker.batch_execute(command).await), "42501", "{command}");
         }
-        assert_eq!(crate::harness::sqlstate(crate::harness::Client::connect(&as_user("other")).await), "42501");
+        assert_eq!(
+            crate::harness::sqlstate(crate::harness::Client::connect(&as_user("other")).await),
+            "42501"
+        );
     });
 }

@@ -29,15 +29,21 @@ fn node() -> Command {
 /// Runs a script in front of fewer servers than it has clients.
 fn check(mut interpreter: Command, script: &str, address: fn(&Pooler, &str) -> String) {
     let database = cluster().test_database("driver").unwrap();
-    let setup = Setup::new().database(cluster().primary(), &database, "pool_size=3").workers(2);
+    let single = format!("{database}_single");
+    let setup = Setup::new()
+        .database(cluster().primary(), &database, "pool_size=3")
+        .database(cluster().primary(), &single, &format!("dbname={database} pool_size=1"))
+        .workers(2);
     let pooler = Pooler::start(setup);
     let mut command = interpreter.arg(drivers().join(script)).arg(address(&pooler, &database));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
         command = command.env_remove(name);
     }
-    let output = command.env("DIRECT", cluster().primary().url(&database)).output().unwrap();
+    command.env("SINGLE", address(&pooler, &single)).env("DIRECT", cluster().primary().url(&database));
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{script}: {}\n{}", output.status, stderr_of(&output));
-    let busy = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state <> 'idle'");
+    let busy =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state <> 'idle'");
     wait_until("nothing runs any more", || cluster().primary().psql("postgres", &busy).unwrap() == "0");
 }
 

@@ -18,8 +18,10 @@ fn tracked_parameters_follow_the_client() {
             client.batch_execute(&format!("SET timezone = '{zone}'")).await?;
             client.batch_execute(&format!("SET datestyle = '{style}'")).await?;
             client.batch_execute(&format!("SET application_name = 'it''s \\{number}'")).await?;
+            let look = "SELECT current_setting('timezone'), current_setting('datestyle'), \
+                        current_setting('application_name')";
             for _ in 0..30 {
-                let rows = client.rows("SELECT current_setting('timezone'), current_setting('datestyle'), current_setting('application_name')").await?;
+                let rows = client.rows(look).await?;
                 assert_eq!((rows[0].get(0), rows[0].get(1)), (Some(zone), Some(style)));
                 assert_eq!(rows[0].get(2), Some(format!("it's \\{number}").as_str()));
             }
@@ -48,11 +50,19 @@ fn startup_parameters_hold_on_every_server() {
     run(async {
         let clients = (0..8).map(async |number: usize| {
             let zone = ZONES[number % ZONES.len()];
-            let conninfo = format!("{} application_name=app-{number} options='-c timezone={zone}'", pooler.conninfo(&database));
+            let conninfo = format!(
+                "{} application_name=app-{number} options='-c timezone={zone}'",
+                pooler.conninfo(&database)
+            );
             let client = Client::connect(&conninfo).await?;
             for _ in 0..20 {
-                let rows = client.rows("SELECT current_setting('application_name'), current_setting('timezone')").await?;
-                assert_eq!((rows[0].get(0), rows[0].get(1)), (Some(format!("app-{number}").as_str()), Some(zone)));
+                let rows = client
+                    .rows("SELECT current_setting('application_name'), current_setting('timezone')")
+                    .await?;
+                assert_eq!(
+                    (rows[0].get(0), rows[0].get(1)),
+                    (Some(format!("app-{number}").as_str()), Some(zone))
+                );
             }
             Ok::<_, tokio_postgres::Error>(())
         });
@@ -82,8 +92,9 @@ fn untracked_settings_do_not_reach_the_next_client() {
     ];
     run(async {
         let (first, second) = (pooler.connect(&database).await, pooler.connect(&database).await);
-        let look = "SELECT current_setting('search_path'), current_setting('work_mem'), current_setting('statement_timeout'), \
-                    current_setting('default_transaction_read_only'), current_user, session_user, current_setting('row_security'), \
+        let look = "SELECT current_setting('search_path'), current_setting('work_mem'), \
+                    current_setting('statement_timeout'), current_setting('default_transaction_read_only'), \
+                    current_user, session_user, current_setting('row_security'), \
                     current_setting('timezone')";
         let seen = async || {
             let rows = second.rows(look).await.unwrap();
@@ -133,11 +144,29 @@ fn session_mode_keeps_and_then_clears_the_session() {
         let mut backends = Vec::new();
         for round in 0..4 {
             let client = pooler.connect(&database).await;
-            assert_eq!(client.value("SELECT to_regclass('pg_temp.mine') IS NULL").await.unwrap(), "t", "round {round}");
+            assert_eq!(
+                client.value("SELECT to_regclass('pg_temp.mine') IS NULL").await.unwrap(),
+                "t",
+                "round {round}"
+            );
             assert_eq!(client.value("SHOW search_path").await.unwrap(), "\"$user\", public");
-            assert_eq!(client.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()").await.unwrap(), "0");
-            client.batch_execute("CREATE TEMP TABLE mine (a int); SET search_path = pg_catalog").await.unwrap();
-            client.batch_execute("SELECT pg_advisory_lock(1); PREPARE p AS SELECT 8; LISTEN x").await.unwrap();
+            assert_eq!(
+                client
+                    .value(
+                        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                    )
+                    .await
+                    .unwrap(),
+                "0"
+            );
+            client
+                .batch_execute("CREATE TEMP TABLE mine (a int); SET search_path = pg_catalog")
+                .await
+                .unwrap();
+            client
+                .batch_execute("SELECT pg_advisory_lock(1); PREPARE p AS SELECT 8; LISTEN x")
+                .await
+                .unwrap();
             let statement = client.prepare("SELECT 9").await.unwrap();
             assert_eq!(client.query_one(&statement, &[]).await.unwrap().get::<_, i32>(0), 9);
             assert_eq!(client.value("EXECUTE p").await.unwrap(), "8");
@@ -167,20 +196,35 @@ fn statements_of_sql_do_not_disturb_those_of_the_protocol() {
 #[test]
 fn users_do_not_share_servers() {
     let database = cluster().test_database("users").unwrap();
-    cluster().primary().psql("postgres", "CREATE ROLE isolated_a LOGIN; CREATE ROLE isolated_b LOGIN").unwrap();
-    let setup = Setup::new().database(cluster().primary(), &database, "pool_size=2").user("isolated_a", "").user("isolated_b", "");
+    cluster()
+        .primary()
+        .psql("postgres", "CREATE ROLE isolated_a LOGIN; CREATE ROLE isolated_b LOGIN")
+        .unwrap();
+    let setup = Setup::new()
+        .database(cluster().primary(), &database, "pool_size=2")
+        .user("isolated_a", "")
+        .user("isolated_b", "");
     let pooler = Pooler::start(setup.workers(2));
     run(async {
         let clients = (0..16).map(async |number: usize| {
             let user = ["isolated_a", "isolated_b"][number % 2];
-            let client = Client::connect(&pooler.conninfo(&database).replace("user=postgres", &format!("user={user}"))).await?;
+            let client = Client::connect(
+                &pooler.conninfo(&database).replace("user=postgres", &format!("user={user}")),
+            )
+            .await?;
             for _ in 0..20 {
-                assert_eq!(client.value("SELECT current_user || '/' || session_user").await?, format!("{user}/{user}"));
+                assert_eq!(
+                    client.value("SELECT current_user || '/' || session_user").await?,
+                    format!("{user}/{user}")
+                );
             }
             Ok::<_, tokio_postgres::Error>(())
         });
         try_join_all(clients).await.unwrap();
-        let servers = format!("SELECT max(n) FROM (SELECT count(*) n FROM pg_stat_activity WHERE datname = '{database}' GROUP BY usename) x");
+        let servers = format!(
+            "SELECT max(n) FROM (SELECT count(*) n FROM pg_stat_activity WHERE datname = '{database}' \
+             GROUP BY usename) x"
+        );
         let most = cluster().primary().psql("postgres", &servers).unwrap();
         assert!(most.parse::<u32>().unwrap() <= 2, "{most} servers for one user");
     });
@@ -198,7 +242,10 @@ fn workers_share_the_servers_of_a_pool() {
             let statement = client.prepare(&format!("SELECT {number}, $1::int4")).await?;
             for round in 0..40 {
                 let row = client.query_one(&statement, &[&round]).await?;
-                assert_eq!((row.get::<_, i32>(0), row.get::<_, i32>(1)), (i32::try_from(number).unwrap(), round));
+                assert_eq!(
+                    (row.get::<_, i32>(0), row.get::<_, i32>(1)),
+                    (i32::try_from(number).unwrap(), round)
+                );
                 if round % 10 == 0 {
                     client.batch_execute("BEGIN; SELECT 1; COMMIT").await?;
                 }

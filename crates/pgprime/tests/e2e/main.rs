@@ -3,6 +3,8 @@
 //! Each test runs a pooler of its own, as a process, with a database of its own on a cluster that all share; tests
 //! that stop servers or change how they let clients in start a cluster of their own.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod auth;
 mod command_line;
 mod drivers;

@@ -2,12 +2,14 @@
 
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
-use sqlx::{Connection as _, Row as _};
 use pgprime_wire::frontend::encode;
+use sqlx::{Connection as _, Row as _};
 use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
-use crate::harness::{Client, Pooler, RawClient, Setup, cluster, column, database_behind_pooler, run, sqlstate};
+use crate::harness::{
+    Client, Pooler, RawClient, Setup, cluster, column, database_behind_pooler, run, sqlstate,
+};
 
 const CLIENTS: i32 = 20;
 
@@ -16,7 +18,7 @@ fn twenty_clients_keep_their_statements_on_two_servers() {
     let (database, pooler) = database_behind_pooler("prepared", 2);
     let client = async |number: i32| {
         let client = pooler.connect(&database).await;
-        // The same text for all, and one of each client's own, under names that clash between clients.
+        // The same text for all, and one of each client's own.
         let shared = client.prepare("SELECT $1::int4 * 2, pg_backend_pid()").await?;
         let own = client.prepare(&format!("SELECT {number}, $1::text || '/{number}'")).await?;
         let mut backends = Vec::new();
@@ -51,7 +53,9 @@ fn pipelined_requests_are_answered_in_order() {
                         assert_eq!(text.get::<_, String>(0), format!("{number}x"));
                         return Ok(number);
                     }
-                    Ok::<_, tokio_postgres::Error>(client.query_one(&add, &[&number, &offset]).await?.get::<_, i32>(0))
+                    Ok::<_, tokio_postgres::Error>(
+                        client.query_one(&add, &[&number, &offset]).await?.get::<_, i32>(0),
+                    )
                 });
                 let sums = try_join_all(sums).await?;
                 let expected = |number: i32| if number % 4 == 3 { number } else { number + offset };
@@ -89,8 +93,10 @@ fn rows_stream_through_portals() {
     let (database, pooler) = database_behind_pooler("portals", 1);
     run(async {
         let mut client = pooler.connect(&database).await;
-        let stream = client.query_raw("SELECT * FROM generate_series(1, $1::int4)", [100_000_i32]).await.unwrap();
-        let sum = stream.try_fold(0_i64, async |sum, row| Ok(sum + i64::from(row.get::<_, i32>(0)))).await.unwrap();
+        let stream =
+            client.query_raw("SELECT * FROM generate_series(1, $1::int4)", [100_000_i32]).await.unwrap();
+        let sum =
+            stream.try_fold(0_i64, async |sum, row| Ok(sum + i64::from(row.get::<_, i32>(0)))).await.unwrap();
         assert_eq!(sum, 5_000_050_000);
 
         let other = pooler.connect(&database).await;
@@ -106,7 +112,8 @@ fn rows_stream_through_portals() {
 
         // A stream that nobody reads to its end: the rest is thrown away, the connection goes on.
         for _ in 0..5 {
-            let stream = client.query_raw("SELECT repeat('x', 1000) FROM generate_series(1, $1::int4)", [20_000_i32]);
+            let stream =
+                client.query_raw("SELECT repeat('x', 1000) FROM generate_series(1, $1::int4)", [20_000_i32]);
             let mut stream = Box::pin(stream.await.unwrap());
             assert_eq!(stream.next().await.unwrap().unwrap().get::<_, String>(0).len(), 1000);
             drop(stream);
@@ -136,6 +143,24 @@ fn a_changed_result_type_is_an_error_for_a_client_that_remembers_the_old_one() {
             assert_eq!(client.query(&again, &[]).await.unwrap().len(), 1);
             assert_eq!(column_of_first(&other.query(&others, &[]).await.unwrap()), 5);
         }
+    });
+}
+
+/// The same on a server that prepares the statement only after the change: it has no old plan to complain about.
+#[test]
+#[ignore = "not detected yet: the result has the new shape, the driver expects the old one"]
+fn a_changed_result_type_is_an_error_on_another_server() {
+    let (database, pooler) = database_behind_pooler("reshaped_elsewhere", 2);
+    let direct = |sql: &str| cluster().primary().psql(&database, sql).unwrap();
+    direct("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
+    run(async {
+        let (client, other) = (pooler.connect(&database).await, pooler.connect(&database).await);
+        let statement = client.prepare("SELECT * FROM t").await.unwrap();
+        assert_eq!(client.query(&statement, &[]).await.unwrap().len(), 1);
+        direct("ALTER TABLE t ALTER a TYPE float4");
+        // Takes the server that has the statement.
+        other.batch_execute("BEGIN").await.unwrap();
+        assert_eq!(sqlstate(client.query(&statement, &[]).await), "0A000");
     });
 }
 
@@ -177,9 +202,18 @@ fn a_changed_result_type_is_healed_for_a_client_that_asks_for_it() {
                     encode::execute(out, b"", 0);
                     encode::sync(out);
                 });
-                assert_eq!(client.until_ready(), "2TDCZ", "{columns} columns, turn {turn}: {}", client.error());
+                assert_eq!(
+                    client.until_ready(),
+                    "2TDCZ",
+                    "{columns} columns, turn {turn}: {}",
+                    client.error()
+                );
                 for tag in *b"TD" {
-                    assert_eq!(client.body(tag).unwrap()[..2], [0, columns], "{columns} columns, turn {turn}");
+                    assert_eq!(
+                        client.body(tag).unwrap()[..2],
+                        [0, columns],
+                        "{columns} columns, turn {turn}"
+                    );
                 }
             }
         }
@@ -267,7 +301,8 @@ fn more_statements_than_a_server_keeps() {
         let prepare = async |number: i32| client.prepare(&format!("SELECT {number} + $1::int4")).await;
         let statements = try_join_all((0..20).map(prepare)).await?;
         for round in 0..10 {
-            let queries = statements.iter().map(async |statement| client.query_one(statement, &[&offset]).await);
+            let queries =
+                statements.iter().map(async |statement| client.query_one(statement, &[&offset]).await);
             let rows = try_join_all(queries).await?;
             let sums: Vec<i32> = column(&rows);
             assert_eq!(sums, (offset..offset + 20).collect::<Vec<_>>(), "round {round}");
@@ -285,15 +320,26 @@ fn an_sqlx_pool_with_many_tasks() {
     // This driver asks for extra_float_digits at its login.
     let setup = Setup::new().set("ignore_startup_parameters", "extra_float_digits");
     let pooler = Pooler::start(setup.database(cluster().primary(), &database, "pool_size=3"));
-    cluster().primary().psql(&database, "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL); INSERT INTO t SELECT g, 0 FROM generate_series(0, 4) g").unwrap();
+    cluster()
+        .primary()
+        .psql(
+            &database,
+            "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL); \
+         INSERT INTO t SELECT g, 0 FROM generate_series(0, 4) g",
+        )
+        .unwrap();
     run(async {
         let options = sqlx::postgres::PgPoolOptions::new().max_connections(15);
         let pool = options.connect(&pooler.url(&database)).await.unwrap();
         let tasks = (0..40).map(async |task: i32| {
             for round in 0..10 {
-                let row = sqlx::query("SELECT $1 + $2, array_agg(id ORDER BY id) FROM t").bind(task).bind(round);
+                let row =
+                    sqlx::query("SELECT $1 + $2, array_agg(id ORDER BY id) FROM t").bind(task).bind(round);
                 let row = row.fetch_one(&pool).await?;
-                assert_eq!((row.get::<i32, _>(0), row.get::<Vec<i32>, _>(1)), (task + round, vec![0, 1, 2, 3, 4]));
+                assert_eq!(
+                    (row.get::<i32, _>(0), row.get::<Vec<i32>, _>(1)),
+                    (task + round, vec![0, 1, 2, 3, 4])
+                );
                 let mut transaction = pool.begin().await?;
                 let add = sqlx::query("UPDATE t SET n = n + 1 WHERE id = $1").bind(task % 5);
                 assert_eq!(add.execute(&mut *transaction).await?.rows_affected(), 1);

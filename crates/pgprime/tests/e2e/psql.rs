@@ -13,13 +13,17 @@ fn queries_errors_notices_and_several_statements() {
 
     assert_eq!(stdout_of(&run(&["SELECT 1 + 1"])), "2");
     assert_eq!(stdout_of(&run(&["SELECT 1; SELECT 'two' AS b; SELECT NULL, 3"])), "1\ntwo\n|3");
-    assert_eq!(stdout_of(&run(&["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1), (2)", "TABLE t"])), "CREATE TABLE\nINSERT 0 2\n1\n2");
+    assert_eq!(
+        stdout_of(&run(&["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1), (2)", "TABLE t"])),
+        "CREATE TABLE\nINSERT 0 2\n1\n2"
+    );
 
     let failed = run(&["SELECT 1; SELECT 1 / 0; SELECT 2"]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(stderr_of(&failed).contains("division by zero"), "{}", stderr_of(&failed));
 
-    let notice = run(&["DO $$ BEGIN RAISE NOTICE 'mind the gap'; RAISE WARNING 'careful'; END $$", "SELECT 7"]);
+    let notice =
+        run(&["DO $$ BEGIN RAISE NOTICE 'mind the gap'; RAISE WARNING 'careful'; END $$", "SELECT 7"]);
     assert_eq!(stdout_of(&notice), "DO\n7");
     assert!(stderr_of(&notice).contains("NOTICE:  mind the gap"));
     assert!(stderr_of(&notice).contains("WARNING:  careful"));
@@ -34,10 +38,13 @@ fn a_session_goes_on_after_errors() {
     let (database, pooler) = database_behind_pooler("psql_errors", 1);
     let mut script = String::from("\\set ON_ERROR_STOP 0\n");
     for number in 0..100 {
-        script.push_str(&format!("SELECT no_such_column;\nBEGIN;\nSELECT 1/0;\nSELECT 5;\nROLLBACK;\nSELECT {number};\n"));
+        script.push_str(&format!(
+            "SELECT no_such_column;\nBEGIN;\nSELECT 1/0;\nSELECT 5;\nROLLBACK;\nSELECT {number};\n"
+        ));
     }
     let output = feed(psql().arg("--dbname").arg(pooler.conninfo(&database)), script);
-    let numbers: Vec<String> = stdout_of(&output).lines().filter(|line| line.parse::<u32>().is_ok()).map(String::from).collect();
+    let numbers: Vec<String> =
+        stdout_of(&output).lines().filter(|line| line.parse::<u32>().is_ok()).map(String::from).collect();
     assert_eq!(numbers, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
     let errors = stderr_of(&output);
     assert_eq!(errors.matches("division by zero").count(), 100);
@@ -70,7 +77,13 @@ fn copy_of_100_000_rows_both_ways() {
     let again = format!("CREATE TABLE u (LIKE t); \\copy u FROM '{}' CSV", back.display());
     let again: Vec<&str> = again.split("; ").collect();
     stdout_of(&pooler.psql(&database, &again));
-    assert_eq!(cluster().primary().psql(&database, &direct.replace("FROM t", "FROM u").replace("t::text", "u::text")).unwrap(), checksum);
+    assert_eq!(
+        cluster()
+            .primary()
+            .psql(&database, &direct.replace("FROM t", "FROM u").replace("t::text", "u::text"))
+            .unwrap(),
+        checksum
+    );
 }
 
 #[test]
@@ -79,7 +92,10 @@ fn a_copy_that_fails_leaves_the_session_usable() {
     let file = pooler.dir().join("rows.csv");
     let rows = (0..50_000).map(|row| format!("{row}\n")).collect::<String>();
     fs::write(&file, rows + "not a number\n" + &"9\n".repeat(50_000)).unwrap();
-    let script = format!("\\set ON_ERROR_STOP 0\nCREATE TABLE t (id int);\n\\copy t FROM '{}' CSV\nSELECT count(*) FROM t;\n", file.display());
+    let script = format!(
+        "\\set ON_ERROR_STOP 0\nCREATE TABLE t (id int);\n\\copy t FROM '{}' CSV\nSELECT count(*) FROM t;\n",
+        file.display()
+    );
     let output = feed(psql().arg("--dbname").arg(pooler.conninfo(&database)), script.repeat(3));
     assert_eq!(stderr_of(&output).matches("invalid input syntax for type integer").count(), 3);
     assert_eq!(stdout_of(&output), "CREATE TABLE\n0\n0\n0");
@@ -95,14 +111,27 @@ fn values_of_50_megabytes_both_ways() {
 
     let words = "0123456789".repeat(BYTES / 10);
     fs::write(&text, format!("INSERT INTO t (words) VALUES ('{words}');\n")).unwrap();
-    stdout_of(&psql().arg("--dbname").arg(pooler.conninfo(&database)).arg("--file").arg(&text).output().unwrap());
-    assert_eq!(cluster().primary().psql(&database, &format!("SELECT words = repeat('0123456789', {}) FROM t", BYTES / 10)).unwrap(), "t");
+    stdout_of(
+        &psql().arg("--dbname").arg(pooler.conninfo(&database)).arg("--file").arg(&text).output().unwrap(),
+    );
+    assert_eq!(
+        cluster()
+            .primary()
+            .psql(&database, &format!("SELECT words = repeat('0123456789', {}) FROM t", BYTES / 10))
+            .unwrap(),
+        "t"
+    );
     assert!(run("SELECT words FROM t") == words, "the text came back changed");
 
     let hex = "00ff7f80".repeat(BYTES / 4);
     fs::write(&text, format!("UPDATE t SET bytes = '\\x{hex}';\n")).unwrap();
-    stdout_of(&psql().arg("--dbname").arg(pooler.conninfo(&database)).arg("--file").arg(&text).output().unwrap());
-    assert_eq!(run("SELECT length(bytes), md5(bytes) = md5(decode(repeat('00ff7f80', 12500000), 'hex')) FROM t"), "50000000|t");
+    stdout_of(
+        &psql().arg("--dbname").arg(pooler.conninfo(&database)).arg("--file").arg(&text).output().unwrap(),
+    );
+    assert_eq!(
+        run("SELECT length(bytes), md5(bytes) = md5(decode(repeat('00ff7f80', 12500000), 'hex')) FROM t"),
+        "50000000|t"
+    );
     assert!(run("SELECT bytes FROM t") == format!("\\x{hex}"), "the bytes came back changed");
     assert_eq!(run("SELECT 'still well'"), "still well");
 }
@@ -118,27 +147,53 @@ fn listen_and_notify_in_session_mode() {
     let mut input = listener.stdin.take().unwrap();
     let mut lines = BufReader::new(listener.stdout.take().unwrap()).lines();
     writeln!(input, "LISTEN news;\n\\echo listening").unwrap();
-    assert_eq!(lines.by_ref().find(|line| line.as_ref().unwrap() == "listening").unwrap().unwrap(), "listening");
+    assert_eq!(
+        lines.by_ref().find(|line| line.as_ref().unwrap() == "listening").unwrap().unwrap(),
+        "listening"
+    );
 
-    stdout_of(&pooler.psql(&database, &["SELECT pg_notify('news', 'extra ' || n) FROM generate_series(1, 3) n"]));
+    stdout_of(
+        &pooler.psql(&database, &["SELECT pg_notify('news', 'extra ' || n) FROM generate_series(1, 3) n"]),
+    );
     writeln!(input, "SELECT 'done';").unwrap();
     drop(input);
     let heard: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(listener.wait().unwrap().success());
     assert_eq!(heard[0], "done");
-    let notifications: Vec<&str> = heard[1..].iter().map(|line| line.split(" received").next().unwrap()).collect();
-    assert_eq!(notifications, [r#"Asynchronous notification "news" with payload "extra 1""#,
-        r#"Asynchronous notification "news" with payload "extra 2""#,
-        r#"Asynchronous notification "news" with payload "extra 3""#]);
+    let notifications: Vec<&str> =
+        heard[1..].iter().map(|line| line.split(" received").next().unwrap()).collect();
+    assert_eq!(
+        notifications,
+        [
+            r#"Asynchronous notification "news" with payload "extra 1""#,
+            r#"Asynchronous notification "news" with payload "extra 2""#,
+            r#"Asynchronous notification "news" with payload "extra 3""#
+        ]
+    );
 }
 
 #[test]
 fn the_console_answers_psql() {
     let (database, pooler) = database_behind_pooler("psql_console", 3);
     assert_eq!(stdout_of(&pooler.psql(&database, &["SELECT 1"])), "1");
-    for topic in ["STATS", "STATS_TOTALS", "STATS_AVERAGES", "TOTALS", "POOLS", "CLIENTS", "SERVERS", "SOCKETS",
-        "ACTIVE_SOCKETS", "DATABASES", "USERS", "LISTS", "CONFIG", "STATE", "VERSION", "HELP"]
-    {
+    for topic in [
+        "STATS",
+        "STATS_TOTALS",
+        "STATS_AVERAGES",
+        "TOTALS",
+        "POOLS",
+        "CLIENTS",
+        "SERVERS",
+        "SOCKETS",
+        "ACTIVE_SOCKETS",
+        "DATABASES",
+        "USERS",
+        "LISTS",
+        "CONFIG",
+        "STATE",
+        "VERSION",
+        "HELP",
+    ] {
         // As \watch would, in one session.
         let topic = format!("SHOW {topic};");
         let output = pooler.psql("pgbouncer", &[topic.as_str(); 5]);
@@ -176,7 +231,8 @@ fn pause_holds_queries_until_resume() {
 
 /// Runs a command with this text as its standard input.
 fn feed(command: &mut Command, text: String) -> std::process::Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
     let output = child.wait_with_output().unwrap();

@@ -34,13 +34,15 @@ fn immediate_restarts_under_load() {
 
 fn restarts_under_load(mode: StopMode) {
     // Otherwise PostgreSQL itself forgets commits that it has acknowledged.
-    let cluster = Cluster::start(&ClusterOptions::default().with_setting("synchronous_commit", "on")).unwrap();
+    let cluster =
+        Cluster::start(&ClusterOptions::default().with_setting("synchronous_commit", "on")).unwrap();
     cluster.primary().psql("postgres", "CREATE TABLE entries (client int, number int)").unwrap();
     let setup = Setup::new().database(cluster.primary(), "postgres", "pool_size=5").workers(2);
     let pooler = Pooler::start(setup.set("server_login_retry", "15"));
     let outcomes = run(async {
         let load = Arc::new(Load::default());
-        let clients = (0..CLIENTS).map(|client| tokio::spawn(work(client, pooler.conninfo("postgres"), Arc::clone(&load))));
+        let clients = (0..CLIENTS)
+            .map(|client| tokio::spawn(work(client, pooler.conninfo("postgres"), Arc::clone(&load))));
         let clients: Vec<_> = clients.collect();
         for _ in 0..3 {
             progress(&load).await;
@@ -92,7 +94,9 @@ struct Statements {
 impl Statements {
     async fn prepare(connection: &Client) -> Result<Self, Error> {
         Ok(Self {
-            insert: connection.prepare("INSERT INTO entries VALUES ($1, $2) RETURNING client, number").await?,
+            insert: connection
+                .prepare("INSERT INTO entries VALUES ($1, $2) RETURNING client, number")
+                .await?,
             echo: connection.prepare("SELECT $1::int * 100000 + $2::int").await?,
         })
     }
@@ -125,7 +129,10 @@ fn check(outcomes: &BTreeMap<i32, Outcomes>, rows: &str) {
         for (number, is_acknowledged) in numbers {
             let times = found.remove(&(*client, *number)).unwrap_or(0);
             let expected = if *is_acknowledged { 1..=1 } else { 0..=1 };
-            assert!(expected.contains(&times), "client {client}, {number}: {times} times, acknowledged: {is_acknowledged}");
+            assert!(
+                expected.contains(&times),
+                "client {client}, {number}: {times} times, acknowledged: {is_acknowledged}"
+            );
         }
     }
     assert!(found.is_empty(), "nobody has sent {found:?}");

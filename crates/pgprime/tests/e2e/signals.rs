@@ -5,7 +5,9 @@ use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Client, Pooler, cell, cluster, column, database_behind_pooler, eventually, run, sqlstate, wait_until};
+use crate::harness::{
+    Client, Pooler, cell, cluster, column, database_behind_pooler, eventually, run, sqlstate, wait_until,
+};
 
 /// Sends SIGHUP and waits until the reload is done or refused.
 fn reload(pooler: &Pooler) {
@@ -26,7 +28,13 @@ fn sighup_brings_databases_sizes_and_users() {
         let client = pooler.connect(&database).await;
         assert_eq!(sqlstate(Client::connect(&pooler.conninfo(&other)).await), "3D000");
 
-        pooler.reconfigure(|setup| setup.database(cluster().primary(), &database, "pool_size=4").database(cluster().primary(), &other, ""));
+        pooler.reconfigure(|setup| {
+            setup.database(cluster().primary(), &database, "pool_size=4").database(
+                cluster().primary(),
+                &other,
+                "",
+            )
+        });
         client.batch_execute("BEGIN").await.unwrap();
         let backend = client.backend().await;
         reload(&pooler);
@@ -51,7 +59,10 @@ fn sighup_brings_databases_sizes_and_users() {
             another.batch_execute("COMMIT").await.unwrap();
         }
         let count = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
-        eventually("one server is left", async || cluster().primary().psql("postgres", &count).unwrap() == "1").await;
+        eventually("one server is left", async || {
+            cluster().primary().psql("postgres", &count).unwrap() == "1"
+        })
+        .await;
         assert_eq!(client.value("SELECT 1").await.unwrap(), "1");
     });
 }
@@ -65,7 +76,8 @@ fn sighup_moves_a_database() {
         let client = pooler.connect(&database).await;
         client.batch_execute("BEGIN").await.unwrap();
         assert_eq!(client.value("SELECT current_database()").await.unwrap(), database);
-        pooler.reconfigure(|setup| setup.database(cluster().primary(), &database, &format!("dbname={target}")));
+        pooler
+            .reconfigure(|setup| setup.database(cluster().primary(), &database, &format!("dbname={target}")));
         reload(&pooler);
         assert_eq!(client.value("SELECT current_database()").await.unwrap(), database);
         client.batch_execute("COMMIT").await.unwrap();
@@ -91,19 +103,31 @@ fn a_bad_file_leaves_the_configuration_in_force() {
             let logged = pooler.log().len();
             reload(&pooler);
             let log = pooler.log();
-            assert!(log[logged..].contains("reload failed") && log[logged..].contains(said), "{}", &log[logged..]);
+            assert!(
+                log[logged..].contains("reload failed") && log[logged..].contains(said),
+                "{}",
+                &log[logged..]
+            );
             assert_eq!(client.value("SELECT 1").await.unwrap(), "1");
             assert_eq!(pooler.connect(&database).await.value("SELECT 2").await.unwrap(), "2");
             let refused = pooler.psql("pgbouncer", &["RELOAD"]);
-            assert!(crate::harness::stderr_of(&refused).contains(said), "{}", crate::harness::stderr_of(&refused));
+            assert!(
+                crate::harness::stderr_of(&refused).contains(said),
+                "{}",
+                crate::harness::stderr_of(&refused)
+            );
             fs::write(path, before).unwrap();
         }
         // A setting that waits for a restart does not stand in the way of the others.
         pooler.reconfigure(|setup| setup.set("pkt_buf", "8192").set("max_client_conn", "77"));
         reload(&pooler);
         let rows = pooler.console().await.rows("SHOW CONFIG").await.unwrap();
-        let value = |key| rows.iter().find(|row| cell(row, "key") == key).map(|row| cell(row, "value").to_owned());
-        assert_eq!((value("pkt_buf").unwrap(), value("max_client_conn").unwrap()), ("4096".into(), "77".into()));
+        let value =
+            |key| rows.iter().find(|row| cell(row, "key") == key).map(|row| cell(row, "value").to_owned());
+        assert_eq!(
+            (value("pkt_buf").unwrap(), value("max_client_conn").unwrap()),
+            ("4096".into(), "77".into())
+        );
     });
 }
 

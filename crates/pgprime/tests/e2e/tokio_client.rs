@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use futures_util::{SinkExt, TryStreamExt};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pgprime_wire::frontend::encode;
 use pgprime_wire::startup::{self, CancelKey};
 use tokio_postgres::{AsyncMessage, NoTls};
 
-use crate::harness::{Client, Pooler, RawClient, Setup, cell, cluster, database_behind_pooler, eventually, run, sqlstate, wait_until};
+use crate::harness::{
+    Client, Pooler, RawClient, Setup, cell, cluster, database_behind_pooler, eventually, run, sqlstate,
+    wait_until,
+};
 
 #[test]
 fn copy_in_and_out() {
@@ -22,7 +27,8 @@ fn copy_in_and_out() {
         let mut sink = Box::pin(sink);
         let mut expected = Vec::new();
         for chunk in 0..200 {
-            let lines: String = (0..50).map(|line| format!("{}\tword {number}\n", chunk * 50 + line)).collect();
+            let lines: String =
+                (0..50).map(|line| format!("{}\tword {number}\n", chunk * 50 + line)).collect();
             expected.extend_from_slice(lines.as_bytes());
             sink.send(bytes(lines)).await?;
         }
@@ -60,10 +66,16 @@ fn transactions_keep_their_server() {
             let backend = |row: tokio_postgres::Row| row.get::<_, i32>(0);
             let first = backend(transaction.query_one("SELECT pg_backend_pid()", &[]).await?);
             transaction.execute("UPDATE t SET n = n + 1", &[]).await?;
-            transaction.batch_execute("CREATE TEMP TABLE mine (x int) ON COMMIT DROP; INSERT INTO mine VALUES (1)").await?;
+            transaction
+                .batch_execute("CREATE TEMP TABLE mine (x int) ON COMMIT DROP; INSERT INTO mine VALUES (1)")
+                .await?;
             assert_eq!(backend(transaction.query_one("SELECT pg_backend_pid()", &[]).await?), first);
             assert_eq!(transaction.query("SELECT * FROM mine", &[]).await?.len(), 1);
-            if (number + round) % 2 == 0 { transaction.commit().await? } else { transaction.rollback().await? }
+            if (number + round) % 2 == 0 {
+                transaction.commit().await?
+            } else {
+                transaction.rollback().await?
+            }
         }
         Ok::<_, tokio_postgres::Error>(())
     };
@@ -99,12 +111,17 @@ fn cancel_hits_the_own_query_only() {
     let (database, pooler) = database_behind_pooler("cancel", 3);
     let running = |mark: &str| {
         let sql = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state = 'active' AND query LIKE '%{mark}%'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep' \
+             AND query LIKE '%{mark}%'"
         );
         cluster().primary().psql("postgres", &sql).unwrap() == "1"
     };
     run(async {
-        let (first, second, third) = (pooler.connect(&database).await, pooler.connect(&database).await, pooler.connect(&database).await);
+        let (first, second, third) = (
+            pooler.connect(&database).await,
+            pooler.connect(&database).await,
+            pooler.connect(&database).await,
+        );
         for round in 0..5 {
             let sleep = |mark: &str| format!("SELECT pg_sleep(600) -- {mark} {round}");
             let (one, two) = (sleep("one"), sleep("two"));
@@ -114,7 +131,10 @@ fn cancel_hits_the_own_query_only() {
                 }
             };
             let cancel = async {
-                eventually("both sleep", async || running(&format!("one {round}")) && running(&format!("two {round}"))).await;
+                eventually("both sleep", async || {
+                    running(&format!("one {round}")) && running(&format!("two {round}"))
+                })
+                .await;
                 first.cancel_token().cancel_query(NoTls).await.unwrap();
                 eventually("the first is cancelled", async || !running(&format!("one {round}"))).await;
                 assert!(running(&format!("two {round}")), "another client's query was cancelled");
@@ -183,6 +203,51 @@ fn a_query_that_waits_for_a_server_can_be_cancelled() {
     });
 }
 
+/// The server has not got the query yet, as it is still taking the client's parameters.
+#[test]
+fn a_query_whose_server_is_being_prepared_can_be_cancelled() {
+    let (database, pooler) = database_behind_pooler("cancel_preparing", 1);
+    run(async {
+        let (named, nameless, console) =
+            (pooler.connect(&database).await, pooler.connect(&database).await, pooler.console().await);
+        for round in 0..4 {
+            named.batch_execute(&format!("SET application_name = 'round {round}'")).await.unwrap();
+            let backend = Pid::from_raw(named.backend().await.parse().unwrap());
+            kill(backend, Signal::SIGSTOP).unwrap();
+            let _awake = Awake(backend);
+            let query = async {
+                if round % 2 == 0 {
+                    sqlstate(nameless.simple_query("SELECT 1").await)
+                } else {
+                    sqlstate(nameless.query("SELECT 1", &[]).await)
+                }
+            };
+            let cancel = async {
+                eventually("it has the server", async || {
+                    let rows = console.rows("SHOW CLIENTS").await.unwrap();
+                    rows.iter().any(|row| cell(row, "database") == database && cell(row, "state") == "active")
+                })
+                .await;
+                nameless.cancel_token().cancel_query(NoTls).await.unwrap();
+            };
+            let (state, ()) = tokio::join!(query, cancel);
+            assert_eq!(state, "57014");
+            kill(backend, Signal::SIGCONT).unwrap();
+            assert_eq!(nameless.value("SHOW application_name").await.unwrap(), "");
+            assert_eq!(named.value("SHOW application_name").await.unwrap(), format!("round {round}"));
+        }
+    });
+}
+
+/// Wakes a stopped process, also when the test fails.
+struct Awake(Pid);
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
+}
+
 /// A cancel request needs the secret of the session, and is then heeded, whoever sends it.
 #[test]
 fn a_cancel_request_with_a_wrong_key_does_nothing() {
@@ -190,7 +255,9 @@ fn a_cancel_request_with_a_wrong_key_does_nothing() {
     let mut client = RawClient::connect(&pooler, &database);
     let key = client.key();
     let is_asleep = || {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'");
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'"
+        );
         cluster().primary().psql("postgres", &sql).unwrap() == "1"
     };
     client.send(|out| encode::query(out, b"SELECT pg_sleep(600)"));
@@ -234,7 +301,9 @@ fn waiting_clients_are_served_first_come_first_served() {
         let clients = join_all((0..10).map(|_| pooler.connect(&database))).await;
         let mut waiting = Vec::new();
         for (number, client) in clients.into_iter().enumerate() {
-            let insert = async move { client.batch_execute(&format!("INSERT INTO arrivals (client) VALUES ({number})")).await };
+            let insert = async move {
+                client.batch_execute(&format!("INSERT INTO arrivals (client) VALUES ({number})")).await
+            };
             waiting.push(tokio::spawn(insert));
             until_waiting(&pooler, &database, &(number + 1).to_string()).await;
         }
@@ -242,7 +311,8 @@ fn waiting_clients_are_served_first_come_first_served() {
         for client in waiting {
             client.await.unwrap().unwrap();
         }
-        let order = holder.value("SELECT string_agg(client::text, ',' ORDER BY place) FROM arrivals").await.unwrap();
+        let order =
+            holder.value("SELECT string_agg(client::text, ',' ORDER BY place) FROM arrivals").await.unwrap();
         assert_eq!(order, "0,1,2,3,4,5,6,7,8,9");
     });
 }
@@ -259,7 +329,9 @@ fn notices_reach_the_client_that_caused_them() {
             });
             try_join_all(raise).await.unwrap();
             for (number, client) in clients.iter_mut().enumerate() {
-                let AsyncMessage::Notice(notice) = client.message().await else { panic!("a notice was expected") };
+                let AsyncMessage::Notice(notice) = client.message().await else {
+                    panic!("a notice was expected")
+                };
                 assert_eq!(notice.message(), format!("round {round} client {number}"));
             }
         }
@@ -277,7 +349,9 @@ fn listen_and_notify_in_session_mode() {
         let speaker = pooler.connect(&database).await;
         for number in 0..20 {
             speaker.batch_execute(&format!("NOTIFY news, 'number {number}'")).await.unwrap();
-            let AsyncMessage::Notification(heard) = listener.message().await else { panic!("a notification") };
+            let AsyncMessage::Notification(heard) = listener.message().await else {
+                panic!("a notification")
+            };
             assert_eq!((heard.channel(), heard.payload()), ("news", format!("number {number}").as_str()));
         }
         drop(listener);

@@ -5,7 +5,7 @@ mod pooler;
 mod raw;
 
 pub(crate) use fake::{FakeServer, Gate, Step, login_reply, row_reply, ssl_request};
-pub(crate) use pooler::{Console, Setup, TestPooler, cluster};
+pub(crate) use pooler::{Setup, TestPooler, cluster};
 pub(crate) use raw::{Message, Raw, Reply, start_packet};
 
 use std::time::{Duration, Instant};

@@ -89,6 +89,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn replace_secret(&mut self, user: &str, secret: &str) {
+        self.secrets.retain(|(known, _)| known != user);
+        self.secrets.push((user.into(), secret.into()));
+    }
+
     #[track_caller]
     pub(crate) fn start(self) -> TestPooler {
         let dir = TempDir::new().expect("a folder is made");

@@ -243,7 +243,9 @@ impl Raw {
                 tag::backend::DATA_ROW => reply.rows.push(row_values(&message.body)),
                 tag::backend::ERROR_RESPONSE => reply.errors.extend(message.error()),
                 tag::backend::NOTICE_RESPONSE => {
-                    reply.notices.push(ErrorFields::parse(&message.body).message().unwrap_or_default().into());
+                    reply
+                        .notices
+                        .push(ErrorFields::parse(&message.body).message().unwrap_or_default().into());
                 }
                 tag::backend::COMMAND_COMPLETE => {
                     let command = backend::command_tag(&message.body).unwrap();

@@ -38,7 +38,9 @@ pub(crate) fn database_behind_pooler(prefix: &str, pool_size: u32) -> (String, P
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(TEST_TIME_MAX, test).await.unwrap_or_else(|_| panic!("hung for {TEST_TIME_MAX:?}"))
+        tokio::time::timeout(TEST_TIME_MAX, test)
+            .await
+            .unwrap_or_else(|_| panic!("hung for {TEST_TIME_MAX:?}"))
     })
 }
 
