@@ -46,6 +46,14 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
+    fn refused(body: &[u8]) -> Self {
+        let fields = ErrorFields::parse(body);
+        Self::Refused {
+            sqlstate: fields.sqlstate().unwrap_or("?????").to_string(),
+            message: fields.message().unwrap_or("no message").to_string(),
+        }
+    }
+
     /// Whether trying again may help by itself.
     fn failure(&self) -> Failure {
         match self {
@@ -205,6 +213,7 @@ async fn login(
     if let Some(query) = &target.connect_query {
         login.run(query).await?;
     }
+    login.heed_unasked().await?;
     let key = login.key.take().unwrap_or(CancelKey { process_id: 0, secret: vec![0; 4] });
     let info = ServerInfo {
         address: host.to_string(),
@@ -245,16 +254,32 @@ impl Login<'_> {
             let (kind, body) = received.map_err(|source| ConnectError::Io { address: address.clone(), source })?;
             match kind {
                 tag::NOTICE_RESPONSE => {}
-                tag::ERROR_RESPONSE => {
-                    let fields = ErrorFields::parse(&body);
-                    return Err(ConnectError::Refused {
-                        sqlstate: fields.sqlstate().unwrap_or("?????").to_string(),
-                        message: fields.message().unwrap_or("no message").to_string(),
-                    });
-                }
+                tag::ERROR_RESPONSE => return Err(ConnectError::refused(&body)),
                 _ => return Ok((kind, body)),
             }
         }
+    }
+
+    /// What the server has said since the login was over: it may have been told to end, or to take other settings.
+    async fn heed_unasked(&mut self) -> Result<(), ConnectError> {
+        while self.session.has_input() {
+            let received = self.session.message().await;
+            let (kind, body) =
+                received.map_err(|source| ConnectError::Io { address: self.address.clone(), source })?;
+            match kind {
+                tag::NOTICE_RESPONSE => {}
+                tag::PARAMETER_STATUS => {
+                    let (name, value) = backend::parameter_status(&body).map_err(|error| self.protocol(error))?;
+                    // Only what is known already, so that a server cannot go on for ever.
+                    if let Some(known) = self.welcome.parameters.get_mut(name) {
+                        *known = value.to_string();
+                    }
+                }
+                tag::ERROR_RESPONSE => return Err(ConnectError::refused(&body)),
+                _ => return Err(self.protocol("more than was asked for after login")),
+            }
+        }
+        Ok(())
     }
 
     fn protocol(&self, what: impl ToString) -> ConnectError {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgprime_pool::{Action, CloseReason, Event, Failure, Pool, Rest, Ticket, Waited, WorkerIndex};
+use pgprime_pool::{Action, CloseReason, Event, Failure, Pool, Refusal, Rest, Ticket, Waited, WorkerIndex};
 use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::backend::encode;
 use pgprime_wire::frontend;
