@@ -3,6 +3,7 @@
 //! `cargo bench -p pgprime-pooler` prints nanoseconds per request; `scripts/instructions.sh` counts instructions, which
 //! is repeatable to the last one.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,9 +70,16 @@ fn pass(core: &mut Core, client: ClientId, server: ServerId, request: &[u8], rep
 }
 
 fn drain(core: &mut Core) {
+    thread_local! {
+        static DIRTY: RefCell<(Vec<ClientId>, Vec<ServerId>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    }
     while core.poll_effect().is_some() {}
-    core.take_dirty_clients(&mut Vec::new());
-    core.take_dirty_servers(&mut Vec::new());
+    DIRTY.with_borrow_mut(|(clients, servers)| {
+        core.take_dirty_clients(clients);
+        core.take_dirty_servers(servers);
+        clients.clear();
+        servers.clear();
+    });
 }
 
 /// Every client has the named statement, and the server has it.

@@ -1,6 +1,5 @@
 //! Reading fields from a message one after another.
 
-use std::ffi::CStr;
 
 use crate::WireError;
 
@@ -96,7 +95,6 @@ impl<'a> Reader<'a> {
 
 /// The text before the first NUL, and what follows the NUL. `None` without a NUL.
 pub(crate) fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = CStr::from_bytes_until_nul(bytes).ok()?;
-    let rest = bytes.get(text.to_bytes_with_nul().len()..)?;
-    Some((text.to_bytes(), rest))
+    let (text, rest) = bytes.split_at_checked(memchr::memchr(0, bytes)?)?;
+    Some((text, rest.get(1..)?))
 }

@@ -1,6 +1,5 @@
 //! Writing messages: the length field is filled in when the body is known.
 
-use std::ffi::CStr;
 
 /// Appends one message: tag, length, and what `body` appends.
 pub(crate) fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
@@ -33,7 +32,7 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &[u8]) {
 
 /// The text up to its first NUL: the part that the protocol can carry.
 pub(crate) fn cut_at_nul(text: &[u8]) -> &[u8] {
-    CStr::from_bytes_until_nul(text).map_or(text, CStr::to_bytes)
+    memchr::memchr(0, text).and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Appends a value with its length before it; NULL is the length -1.

@@ -1,9 +1,9 @@
 //! Prepared statements: one text, many clients, many servers.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use hashbrown::Equivalent;
+use hashbrown::{Equivalent, HashMap};
 
 /// Servers know our statements by names with this prefix.
 pub(crate) const NAME_PREFIX: &str = "PGPRIME_";
@@ -65,7 +65,7 @@ struct Known {
 /// All statements a worker has met.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    by_text: hashbrown::HashMap<Arc<Text>, Known>,
+    by_text: HashMap<Arc<Text>, Known>,
     next_id: u64,
     sweep_at: usize,
 }
@@ -80,7 +80,7 @@ pub(crate) enum Frequency {
 impl Registry {
     /// `worker` keeps the numbers of several workers apart.
     pub(crate) fn new(worker: u16) -> Self {
-        Self { by_text: hashbrown::HashMap::new(), next_id: u64::from(worker) << 48, sweep_at: SWEEP_AT_MIN }
+        Self { by_text: HashMap::new(), next_id: u64::from(worker) << 48, sweep_at: SWEEP_AT_MIN }
     }
 
     /// The statement with this text, the same object each time.

@@ -16,7 +16,9 @@ impl World {
     pub(crate) fn check(&mut self) {
         self.check_budgets();
         self.check_ends();
-        self.check_queues();
+        if self.plan.watches_queues {
+            self.check_queues();
+        }
     }
 
     /// Connections that exist or are being opened, counted from the outside.

@@ -56,7 +56,6 @@ pub(crate) struct FakeClient {
 }
 
 impl FakeClient {
-    #[expect(clippy::too_many_arguments, reason = "each is a property of its own")]
     pub(crate) fn new(
         number: u32,
         worker: usize,

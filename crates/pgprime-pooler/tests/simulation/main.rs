@@ -54,24 +54,24 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn simple_queries() {
-    let tally = run(Theme::Simple, "simple_queries", 500);
-    assert!(!is_long_run() || (tally.executed > 10_000 && tally.cancelled > 50), "{tally:?}");
+    let tally = run(Theme::Simple, "simple_queries", 400);
+    assert!(!is_long_run() || (tally.executed > 5_000 && tally.cancelled > 50), "{tally:?}");
 }
 
 #[test]
 fn extended_protocol() {
-    let tally = run(Theme::Extended, "extended_protocol", 700);
-    assert!(!is_long_run() || (tally.executed > 10_000 && tally.cancelled > 50), "{tally:?}");
+    let tally = run(Theme::Extended, "extended_protocol", 500);
+    assert!(!is_long_run() || (tally.executed > 5_000 && tally.cancelled > 50), "{tally:?}");
 }
 
 #[test]
 fn faults() {
-    let tally = run(Theme::Faults, "faults", 1_000);
-    assert!(!is_long_run() || (tally.executed > 10_000 && tally.outdated > tally.unhealed), "{tally:?}");
+    let tally = run(Theme::Faults, "faults", 700);
+    assert!(!is_long_run() || (tally.executed > 5_000 && tally.outdated > tally.unhealed), "{tally:?}");
 }
 
 #[test]
 fn several_workers() {
-    let tally = run(Theme::Workers, "several_workers", 500);
-    assert!(!is_long_run() || (tally.executed > 10_000 && tally.lent > 500), "{tally:?}");
+    let tally = run(Theme::Workers, "several_workers", 400);
+    assert!(!is_long_run() || (tally.executed > 5_000 && tally.lent > 500), "{tally:?}");
 }

@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) faults: bool,
     pub(crate) schema_changes: bool,
     pub(crate) reports_early: bool,
+    /// Look at every client's state after every step, which takes most of the time.
+    pub(crate) watches_queues: bool,
     /// How many steps in a thousand move the time on by much.
     pub(crate) jumps: u8,
 }
@@ -67,6 +69,7 @@ impl Plan {
             faults,
             schema_changes: faults && rng.bool(),
             reports_early: rng.u8(0..4) == 0,
+            watches_queues: rng.u8(0..3) == 0,
             jumps: if faults { rng.u8(0..20) } else { 0 },
         }
     }

@@ -51,7 +51,9 @@ impl World {
 
     fn some_client_is_heard(&mut self) {
         let has_news = |client: &FakeClient| {
-            !client.closed && !client.read_blocked && (!client.outgoing.is_empty() || client.life == Life::Vanished)
+            !client.closed
+                && !client.read_blocked
+                && (!client.outgoing.is_empty() || client.life == Life::Vanished)
         };
         if let Some(place) = self.pick_client(has_news) {
             self.deliver_client(place, false);
@@ -203,11 +205,11 @@ impl World {
     }
 
     fn a_cancel_is_asked_for(&mut self) {
-        let sleepers: Vec<u32> = self.servers.iter().filter_map(|server| Sql::client(server.backend.sleeper()?)).collect();
+        let sleepers: Vec<u32> =
+            self.servers.iter().filter_map(|server| Sql::client(server.backend.sleeper()?)).collect();
         let only_sleepers = !sleepers.is_empty() && self.rng.bool();
-        let is_eligible = |client: &FakeClient| {
-            !client.closed && (!only_sleepers || sleepers.contains(&client.number))
-        };
+        let is_eligible =
+            |client: &FakeClient| !client.closed && (!only_sleepers || sleepers.contains(&client.number));
         if let Some(place) = self.pick_client(is_eligible) {
             let with_right_key = self.rng.u8(0..4) > 0;
             self.ask_cancel(place, with_right_key);

@@ -464,7 +464,8 @@ impl World {
 
     pub(crate) fn deliver_cancel(&mut self, place: usize) {
         let request = self.cancels.remove(place);
-        let is_it = |server: &FakeServer| server.process_id == request.process_id && server.secret == request.secret;
+        let is_it =
+            |server: &FakeServer| server.process_id == request.process_id && server.secret == request.secret;
         let target = self.servers.iter().position(is_it);
         if let Some(target) = target {
             self.cancel(target, request.asked_by);
