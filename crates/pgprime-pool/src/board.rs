@@ -31,8 +31,11 @@ pub struct Board {
 impl Board {
     /// A board for `workers` workers.
     pub fn new(workers: usize, epoch: Instant) -> Self {
-        let notice =
-            || Notice { waiting: AtomicU32::new(0), idle: AtomicU32::new(0), oldest_us: AtomicU64::new(NOBODY) };
+        let notice = || Notice {
+            waiting: AtomicU32::new(0),
+            idle: AtomicU32::new(0),
+            oldest_us: AtomicU64::new(NOBODY),
+        };
         Self { epoch, notices: (0..workers).map(|_| notice()).collect() }
     }
 
@@ -64,9 +67,7 @@ impl Board {
 
     /// A worker that has an idle server to lend.
     pub(crate) fn with_idle(&self, own: WorkerIndex) -> Option<WorkerIndex> {
-        self.others(own)
-            .find(|(_, notice)| notice.idle.load(Ordering::Acquire) > 0)
-            .map(|(worker, _)| worker)
+        self.others(own).find(|(_, notice)| notice.idle.load(Ordering::Acquire) > 0).map(|(worker, _)| worker)
     }
 
     fn others(&self, own: WorkerIndex) -> impl Iterator<Item = (WorkerIndex, &Notice)> {

@@ -149,11 +149,9 @@ mod tests {
 
     #[test]
     fn a_refusal_takes_nothing() {
-        for (limits, expected) in [
-            ((1, 0, 0), Refusal::Pool),
-            ((0, 1, 0), Refusal::Database),
-            ((0, 0, 1), Refusal::User),
-        ] {
+        for (limits, expected) in
+            [((1, 0, 0), Refusal::Pool), ((0, 1, 0), Refusal::Database), ((0, 0, 1), Refusal::User)]
+        {
             let budget = budget(limits.0, limits.1, limits.2);
             let permit = budget.try_acquire(0).expect("the first fits");
             assert_eq!(budget.try_acquire(0).expect_err("the second does not"), expected);

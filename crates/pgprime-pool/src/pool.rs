@@ -421,7 +421,8 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
 
     /// How many connections beyond the pool's size may be opened now.
     fn reserve_open(&self, now: Instant) -> u32 {
-        let waited = self.waiters.oldest().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let waited =
+            self.waiters.oldest().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         if self.settings.reserve_size > 0 && waited >= self.settings.reserve_timeout {
             self.settings.reserve_size
         } else {

@@ -98,7 +98,10 @@ mod tests {
         assert_eq!(queue.pop().map(|(client, _)| client), Some(1));
         assert_eq!(queue.remove(tickets[1]), None);
         assert_eq!(queue.len(), 3);
-        assert_eq!(std::iter::from_fn(|| queue.pop()).map(|(client, _)| client).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!(
+            std::iter::from_fn(|| queue.pop()).map(|(client, _)| client).collect::<Vec<_>>(),
+            [3, 4, 5]
+        );
         assert!(queue.is_empty() && queue.oldest().is_none());
         let ticket = queue.push(9, now);
         let front = queue.push_front(8, now);

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use pgprime_pool::{Board, Budget, Limit, PoolSettings, WorkerIndex};
 use pgprime_pooler::core::{
-    ClientId, ClientInfo, ClientJoin, Core, CoreSettings, Mode, Parameters, PoolIndex, PoolProfile, PoolSetup,
-    ServerId, ServerInfo, ServerJoin, Tracked, Welcome,
+    ClientId, ClientInfo, ClientJoin, Core, CoreSettings, Mode, Parameters, PoolIndex, PoolProfile,
+    PoolSetup, ServerId, ServerInfo, ServerJoin, Tracked, Welcome,
 };
 use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::backend::encode as backend;
@@ -35,7 +35,11 @@ fn main() {
     for exchange in [simple(), extended(), prepared()] {
         if only.is_none_or(|only| only == exchange.name) {
             let elapsed = run(&exchange, requests);
-            println!("{:<9} {:>6.0} ns per request", exchange.name, elapsed.as_secs_f64() * 1e9 / requests as f64);
+            println!(
+                "{:<9} {:>6.0} ns per request",
+                exchange.name,
+                elapsed.as_secs_f64() * 1e9 / requests as f64
+            );
         }
     }
 }

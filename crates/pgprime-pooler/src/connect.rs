@@ -59,7 +59,9 @@ impl ConnectError {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Io { .. } => Failure::Unreachable,
             // Operator intervention (starting up, shutting down), out of resources, connection trouble.
-            Self::Refused { sqlstate, .. } if ["57P", "53", "08"].iter().any(|class| sqlstate.starts_with(class)) => {
+            Self::Refused { sqlstate, .. }
+                if ["57P", "53", "08"].iter().any(|class| sqlstate.starts_with(class)) =>
+            {
                 Failure::Unreachable
             }
             Self::Refused { .. } | Self::Protocol { .. } | Self::Password(_) => Failure::Rejected,
@@ -225,7 +227,8 @@ async fn login(
     };
     let address = login.address.clone();
     let welcome = std::mem::take(&mut login.welcome);
-    let (transport, rest) = login.session.into_parts().map_err(|source| ConnectError::Io { address: address.clone(), source })?;
+    let (transport, rest) =
+        login.session.into_parts().map_err(|source| ConnectError::Io { address: address.clone(), source })?;
     if !rest.is_empty() {
         return Err(ConnectError::Protocol { address, what: "more than was asked for after login".into() });
     }
@@ -234,7 +237,8 @@ async fn login(
 
 impl Login<'_> {
     async fn start(&mut self) -> Result<(), ConnectError> {
-        let mut parameters = vec![("user", self.target.user.as_str()), ("database", self.target.dbname.as_str())];
+        let mut parameters =
+            vec![("user", self.target.user.as_str()), ("database", self.target.dbname.as_str())];
         parameters.extend(self.target.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let mut message = Vec::new();
         startup::encode_startup(&mut message, 0, &parameters);
@@ -243,7 +247,10 @@ impl Login<'_> {
 
     async fn send(&mut self, message: &[u8]) -> Result<(), ConnectError> {
         let address = &self.address;
-        self.session.send(message).await.map_err(|source| ConnectError::Io { address: address.clone(), source })
+        self.session
+            .send(message)
+            .await
+            .map_err(|source| ConnectError::Io { address: address.clone(), source })
     }
 
     /// The next message that is not a notice; an ErrorResponse is an error.
@@ -251,7 +258,8 @@ impl Login<'_> {
         loop {
             let address = &self.address;
             let received = self.session.message().await;
-            let (kind, body) = received.map_err(|source| ConnectError::Io { address: address.clone(), source })?;
+            let (kind, body) =
+                received.map_err(|source| ConnectError::Io { address: address.clone(), source })?;
             match kind {
                 tag::NOTICE_RESPONSE => {}
                 tag::ERROR_RESPONSE => return Err(ConnectError::refused(&body)),
@@ -269,7 +277,8 @@ impl Login<'_> {
             match kind {
                 tag::NOTICE_RESPONSE => {}
                 tag::PARAMETER_STATUS => {
-                    let (name, value) = backend::parameter_status(&body).map_err(|error| self.protocol(error))?;
+                    let (name, value) =
+                        backend::parameter_status(&body).map_err(|error| self.protocol(error))?;
                     // Only what is known already, so that a server cannot go on for ever.
                     if let Some(known) = self.welcome.parameters.get_mut(name) {
                         *known = value.to_string();
@@ -293,13 +302,17 @@ impl Login<'_> {
                 continue;
             }
             if kind != tag::AUTHENTICATION {
-                return Err(self.protocol(format!("message {:?} instead of authentication", char::from(kind))));
+                return Err(
+                    self.protocol(format!("message {:?} instead of authentication", char::from(kind)))
+                );
             }
             match backend::authentication(&body).map_err(|error: WireError| self.protocol(error))? {
                 Authentication::Ok => return Ok(()),
                 Authentication::CleartextPassword => {
                     let Some(Secret::Plain(password)) = &self.target.secret else {
-                        return Err(ConnectError::Password("the server wants the password itself, and auth_file has only a hash of it"));
+                        return Err(ConnectError::Password(
+                            "the server wants the password itself, and auth_file has only a hash of it",
+                        ));
                     };
                     let mut message = Vec::new();
                     encode::password(&mut message, password.as_bytes());
@@ -317,21 +330,28 @@ impl Login<'_> {
                     }
                     self.scram().await?;
                 }
-                other => return Err(self.protocol(format!("authentication method {other:?} is not supported"))),
+                other => {
+                    return Err(self.protocol(format!("authentication method {other:?} is not supported")));
+                }
             }
         }
     }
 
     fn md5_answer(&self, salt: [u8; 4]) -> Result<String, ConnectError> {
         let stored = match &self.target.secret {
-            Some(Secret::Plain(password)) => md5::md5_secret(password.as_bytes(), self.target.user.as_bytes()),
+            Some(Secret::Plain(password)) => {
+                md5::md5_secret(password.as_bytes(), self.target.user.as_bytes())
+            }
             Some(Secret::Md5(stored)) => stored.clone(),
             Some(Secret::Scram(_)) => {
-                return Err(ConnectError::Password("the server wants an MD5 password, and auth_file has a SCRAM verifier"));
+                return Err(ConnectError::Password(
+                    "the server wants an MD5 password, and auth_file has a SCRAM verifier",
+                ));
             }
             None => return Err(NO_PASSWORD),
         };
-        md5::md5_response(&stored, salt).ok_or(ConnectError::Password("the MD5 hash in auth_file is malformed"))
+        md5::md5_response(&stored, salt)
+            .ok_or(ConnectError::Password("the MD5 hash in auth_file is malformed"))
     }
 
     async fn scram(&mut self) -> Result<(), ConnectError> {
@@ -341,7 +361,8 @@ impl Login<'_> {
         self.send(&message).await?;
 
         let first = self.sasl_body().await?;
-        let Authentication::SaslContinue(data) = backend::authentication(&first).map_err(|error| self.protocol(error))?
+        let Authentication::SaslContinue(data) =
+            backend::authentication(&first).map_err(|error| self.protocol(error))?
         else {
             return Err(self.protocol("no SASL continuation"));
         };
@@ -352,7 +373,8 @@ impl Login<'_> {
         self.send(&message).await?;
 
         let last = self.sasl_body().await?;
-        let Authentication::SaslFinal(data) = backend::authentication(&last).map_err(|error| self.protocol(error))?
+        let Authentication::SaslFinal(data) =
+            backend::authentication(&last).map_err(|error| self.protocol(error))?
         else {
             return Err(self.protocol("no SASL outcome"));
         };
@@ -361,7 +383,11 @@ impl Login<'_> {
 
     async fn sasl_body(&mut self) -> Result<Vec<u8>, ConnectError> {
         let (kind, body) = self.message().await?;
-        if kind == tag::AUTHENTICATION { Ok(body) } else { Err(self.protocol("authentication was broken off")) }
+        if kind == tag::AUTHENTICATION {
+            Ok(body)
+        } else {
+            Err(self.protocol("authentication was broken off"))
+        }
     }
 
     /// The keys for the server's challenge. Deriving them from a password costs milliseconds: it is done once, and
@@ -373,12 +399,16 @@ impl Login<'_> {
             (Some(Secret::Scram(stored)), Some(client_key)) => {
                 let verifier = scram::ScramVerifier::parse(stored).map_err(|error| self.protocol(error))?;
                 if verifier.salt != salt || verifier.iterations != iterations {
-                    return Err(ConnectError::Password("the SCRAM verifier in auth_file is not the server's own"));
+                    return Err(ConnectError::Password(
+                        "the SCRAM verifier in auth_file is not the server's own",
+                    ));
                 }
                 return Ok(ScramKeys { client_key, server_key: verifier.server_key });
             }
             (Some(Secret::Scram(_)), None) => {
-                return Err(ConnectError::Password("auth_file has a SCRAM verifier, and no client has logged in with the password yet"));
+                return Err(ConnectError::Password(
+                    "auth_file has a SCRAM verifier, and no client has logged in with the password yet",
+                ));
             }
             (Some(Secret::Md5(_)), _) => {
                 return Err(ConnectError::Password("the server wants SCRAM, and auth_file has an MD5 hash"));
@@ -423,9 +453,12 @@ impl Login<'_> {
                 tag::PARAMETER_STATUS => {
                     parameter_bytes += body.len();
                     if parameter_bytes > PARAMETER_BYTES_MAX {
-                        return Err(self.protocol(format!("more than {PARAMETER_BYTES_MAX} bytes of parameters")));
+                        return Err(
+                            self.protocol(format!("more than {PARAMETER_BYTES_MAX} bytes of parameters"))
+                        );
                     }
-                    let (name, value) = backend::parameter_status(&body).map_err(|error| self.protocol(error))?;
+                    let (name, value) =
+                        backend::parameter_status(&body).map_err(|error| self.protocol(error))?;
                     self.welcome.parameters.insert(name.to_string(), value.to_string());
                 }
                 tag::BACKEND_KEY_DATA => {
@@ -438,8 +471,9 @@ impl Login<'_> {
     }
 }
 
-const NO_PASSWORD: ConnectError =
-    ConnectError::Password("the server wants a password: put one into auth_file or into the database's entry");
+const NO_PASSWORD: ConnectError = ConnectError::Password(
+    "the server wants a password: put one into auth_file or into the database's entry",
+);
 
 /// Sends a cancel request and waits until the server has acted on it, which it shows by closing the connection.
 async fn cancel(context: &Context, pool: PoolIndex, info: &ServerInfo) -> Result<(), ConnectError> {

@@ -161,7 +161,12 @@ impl Directory {
 
     /// Takes a client's place under the limits of its database and user, which are known to exist; the name of the
     /// setting that stands in the way otherwise.
-    pub(crate) fn take_places(&self, slot: &mut ClientSlot, database: &str, user: &str) -> Result<(), &'static str> {
+    pub(crate) fn take_places(
+        &self,
+        slot: &mut ClientSlot,
+        database: &str,
+        user: &str,
+    ) -> Result<(), &'static str> {
         let mut state = self.state();
         if !state.databases.contains_key(database)
             && let Some(settings) = database_of(&state.config, database)
@@ -189,7 +194,11 @@ impl Directory {
         let parameters =
             own.into_iter().filter_map(|(name, value)| Some((name.to_string(), value.clone()?))).collect();
         Some(Target {
-            hosts: if database.hosts.is_empty() { vec![socket_dir(settings)] } else { database.hosts.clone() },
+            hosts: if database.hosts.is_empty() {
+                vec![socket_dir(settings)]
+            } else {
+                database.hosts.clone()
+            },
             port: database.port,
             dbname: database.dbname.clone().unwrap_or_else(|| entry.database.clone()),
             secret: database.password.clone().or_else(|| state.secrets.get(&entry.user).cloned()),
@@ -245,7 +254,8 @@ impl Directory {
             entry.profile = Arc::new(profile(&config, &database, &entry.user));
             entry.budget.pool.set_max(pool_size(&config, &database, &entry.user));
             self.tell_workers(entry);
-            let moved = database_of(&before, &entry.database).is_none_or(|old| lies_elsewhere(&old, &database));
+            let moved =
+                database_of(&before, &entry.database).is_none_or(|old| lies_elsewhere(&old, &database));
             if moved {
                 self.broadcast(|| Mail::Reconnect(entry.index));
             }
@@ -377,8 +387,11 @@ fn profile(config: &Config, database: &DatabaseConfig, user_name: &str) -> PoolP
     let reserve = user.and_then(|user| user.reserve_pool_size).or(database.reserve_pool_size);
     let wait_timeout = database.query_wait_timeout.unwrap_or(settings.query_wait_timeout);
     // Without a time to wait for, the reserve is off, as in PgBouncer.
-    let reserve_size =
-        if settings.reserve_pool_timeout.is_zero() { 0 } else { reserve.unwrap_or(settings.reserve_pool_size) };
+    let reserve_size = if settings.reserve_pool_timeout.is_zero() {
+        0
+    } else {
+        reserve.unwrap_or(settings.reserve_pool_size)
+    };
     PoolProfile {
         database: database.name.clone(),
         user: user_name.to_string(),
@@ -397,7 +410,10 @@ fn profile(config: &Config, database: &DatabaseConfig, user_name: &str) -> PoolP
             round_robin: settings.server_round_robin,
         },
         query_timeout: time(|user| user.query_timeout, settings.query_timeout),
-        idle_transaction_timeout: time(|user| user.idle_transaction_timeout, settings.idle_transaction_timeout),
+        idle_transaction_timeout: time(
+            |user| user.idle_transaction_timeout,
+            settings.idle_transaction_timeout,
+        ),
         transaction_timeout: time(|user| user.transaction_timeout, settings.transaction_timeout),
         client_idle_timeout: time(|user| user.client_idle_timeout, settings.client_idle_timeout),
         reset_query: settings.server_reset_query.clone(),

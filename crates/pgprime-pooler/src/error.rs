@@ -26,7 +26,9 @@ pub enum PoolerError {
     #[error("nothing to listen on: set listen_addr or unix_socket_dir")]
     NothingToListenOn,
     /// Encryption is asked for, and there is none yet: going on without it would expose what it is to protect.
-    #[error("{setting} = {value}: TLS is not supported yet, and connections would be unencrypted; set it to {instead} if that is acceptable")]
+    #[error(
+        "{setting} = {value}: TLS is not supported yet, and connections would be unencrypted; set it to {instead} if that is acceptable"
+    )]
     TlsRequired {
         /// The setting's name.
         setting: &'static str,

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use crate::context::{Context, Stage};
@@ -51,7 +51,8 @@ impl Listeners {
         for name in &settings.listen_addr {
             for address in addresses(name, listeners.port)? {
                 let bound = bind_tcp(address, settings);
-                let listener = bound.map_err(|source| PoolerError::Listen { address: address.to_string(), source })?;
+                let listener =
+                    bound.map_err(|source| PoolerError::Listen { address: address.to_string(), source })?;
                 if listeners.port == 0 {
                     listeners.port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
                 }
@@ -185,7 +186,10 @@ fn admit_tcp(
 }
 
 /// Puts a listener into tokio's hands without tokio's own accept, which would register every accepted socket.
-#[expect(deprecated, reason = "unsound only for types that change their descriptor, which a listener does not")]
+#[expect(
+    deprecated,
+    reason = "unsound only for types that change their descriptor, which a listener does not"
+)]
 fn watch<L: AsRawFd>(listener: L) -> io::Result<AsyncFd<L>> {
     AsyncFd::new(listener)
 }

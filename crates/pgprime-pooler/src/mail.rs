@@ -19,20 +19,46 @@ pub(crate) enum Mail {
     AddPool(Box<PoolSetup>),
     Settings(Box<CoreSettings>),
     Client(Box<NewClient>),
-    Server { pool: PoolIndex, join: Box<ServerJoin>, transport: Transport },
-    ConnectFailed { pool: PoolIndex, failure: Failure, reason: String },
-    Lent { server: LentServer, transport: Transport },
+    Server {
+        pool: PoolIndex,
+        join: Box<ServerJoin>,
+        transport: Transport,
+    },
+    ConnectFailed {
+        pool: PoolIndex,
+        failure: Failure,
+        reason: String,
+    },
+    Lent {
+        server: LentServer,
+        transport: Transport,
+    },
     /// What a server of the pool has reported at its login, on whichever worker it will be.
-    Welcome { pool: PoolIndex, welcome: Box<Welcome> },
-    Asked { pool: PoolIndex, by: WorkerIndex },
-    Cancel { process_id: u32, secret: Vec<u8> },
+    Welcome {
+        pool: PoolIndex,
+        welcome: Box<Welcome>,
+    },
+    Asked {
+        pool: PoolIndex,
+        by: WorkerIndex,
+    },
+    Cancel {
+        process_id: u32,
+        secret: Vec<u8>,
+    },
     CancelSent(ServerId),
     Pause(PoolIndex),
     Resume(PoolIndex),
     Reconnect(PoolIndex),
     Kill(PoolIndex),
-    KillClient { id: ClientId, killed: oneshot::Sender<bool> },
-    Snapshot { detail: Detail, reply: oneshot::Sender<WorkerSnapshot> },
+    KillClient {
+        id: ClientId,
+        killed: oneshot::Sender<bool>,
+    },
+    Snapshot {
+        detail: Detail,
+        reply: oneshot::Sender<WorkerSnapshot>,
+    },
     /// Close everything and end.
     Shutdown,
 }

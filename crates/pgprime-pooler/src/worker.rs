@@ -162,7 +162,8 @@ impl Worker {
         let mut ticks = 0;
         while !self.ended {
             let has_more = !self.clients_again.is_empty() || !self.servers_again.is_empty();
-            let timeout = if has_more { Duration::ZERO } else { next_tick.saturating_duration_since(Instant::now()) };
+            let timeout =
+                if has_more { Duration::ZERO } else { next_tick.saturating_duration_since(Instant::now()) };
             if let Err(error) = self.poll.poll(&mut events, Some(timeout))
                 && error.kind() != ErrorKind::Interrupted
             {
@@ -435,8 +436,10 @@ impl Worker {
         };
         self.clients.insert(connection);
         let token = self.clients.token(id);
-        let registered =
-            self.clients.get_mut(id).map(|c| c.transport.register(self.poll.registry(), token, Interest::READABLE));
+        let registered = self
+            .clients
+            .get_mut(id)
+            .map(|c| c.transport.register(self.poll.registry(), token, Interest::READABLE));
         if let Some(Err(error)) = registered {
             tracing::error!(%error, "a client could not be watched");
             self.core.handle_client_gone(id, self.now);
@@ -459,8 +462,10 @@ impl Worker {
             _slot: None,
         });
         let token = self.servers.token(id);
-        let registered =
-            self.servers.get_mut(id).map(|c| c.transport.register(self.poll.registry(), token, Interest::READABLE));
+        let registered = self
+            .servers
+            .get_mut(id)
+            .map(|c| c.transport.register(self.poll.registry(), token, Interest::READABLE));
         if let Some(Err(error)) = registered {
             tracing::error!(%error, "a server could not be watched");
             self.core.handle_server_gone(id, self.now);
@@ -515,7 +520,9 @@ fn write(transport: &mut Transport, bytes: &[u8]) -> io::Result<usize> {
 /// Asks for word of writability only while something is left to write: on a Unix socket every read of the peer
 /// would be news otherwise.
 fn watch<K>(poll: &Poll, connection: Option<&mut Connection<K>>, token: Token, is_blocked: bool) {
-    let Some(connection) = connection.filter(|connection| connection.wants_writable != is_blocked) else { return };
+    let Some(connection) = connection.filter(|connection| connection.wants_writable != is_blocked) else {
+        return;
+    };
     let interests = if is_blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
     connection.wants_writable = is_blocked;
     if let Err(error) = connection.transport.reregister(poll.registry(), token, interests) {

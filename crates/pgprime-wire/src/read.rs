@@ -1,6 +1,5 @@
 //! Reading fields from a message one after another.
 
-
 use crate::WireError;
 
 /// The rest of a message, and its name for errors.

@@ -1,6 +1,5 @@
 //! Writing messages: the length field is filled in when the body is known.
 
-
 /// Appends one message: tag, length, and what `body` appends.
 pub(crate) fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.push(tag);

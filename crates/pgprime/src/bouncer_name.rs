@@ -31,7 +31,8 @@ pub(crate) fn is_in_use() -> bool {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let arguments: Vec<String> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
+    let arguments: Vec<String> =
+        env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
     let outcome = match read(&arguments) {
         Ok(Request::Run(arguments)) => pooler::run(&arguments),
         Ok(Request::Version) => {
@@ -126,7 +127,10 @@ mod tests {
     #[test]
     fn options_are_read_as_pgbouncer_does() {
         let Ok(Request::Run(read)) = check("-qv -u postgres a.ini") else { panic!("a run") };
-        assert_eq!((read.quiet, read.verbose, read.user.as_deref(), read.config.to_str()), (true, 1, Some("postgres"), Some("a.ini")));
+        assert_eq!(
+            (read.quiet, read.verbose, read.user.as_deref(), read.config.to_str()),
+            (true, 1, Some("postgres"), Some("a.ini"))
+        );
         let Ok(Request::Run(read)) = check("a.ini -dunobody") else { panic!("a run") };
         assert_eq!((read.daemon, read.user.as_deref()), (true, Some("nobody")));
         assert!(matches!(check("--version"), Ok(Request::Version)));

@@ -79,7 +79,8 @@ impl LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.checked.elapsed() >= CHECK_INTERVAL {
             self.checked = Instant::now();
-            let inode = |metadata: io::Result<std::fs::Metadata>| metadata.map(|metadata| metadata.ino()).ok();
+            let inode =
+                |metadata: io::Result<std::fs::Metadata>| metadata.map(|metadata| metadata.ino()).ok();
             if inode(std::fs::metadata(&self.path)) != inode(self.file.metadata()) {
                 self.file = append_to(&self.path)?;
             }

@@ -15,7 +15,10 @@ pub(super) enum Command {
     WaitClose(Option<String>),
     Reload,
     Shutdown(When),
-    Set { name: String, value: String },
+    Set {
+        name: String,
+        value: String,
+    },
     /// Nothing but white space, comments or semicolons.
     Empty,
 }
@@ -65,8 +68,12 @@ pub(super) fn parse(text: &str) -> Result<Command, ParseError> {
         "reload" if rest.is_empty() => Ok(Command::Reload),
         "shutdown" => match rest {
             [] => Ok(Command::Shutdown(When::Now)),
-            [word] if word.eq_ignore_ascii_case("wait_for_servers") => Ok(Command::Shutdown(When::ServersFree)),
-            [word] if word.eq_ignore_ascii_case("wait_for_clients") => Ok(Command::Shutdown(When::ClientsGone)),
+            [word] if word.eq_ignore_ascii_case("wait_for_servers") => {
+                Ok(Command::Shutdown(When::ServersFree))
+            }
+            [word] if word.eq_ignore_ascii_case("wait_for_clients") => {
+                Ok(Command::Shutdown(When::ClientsGone))
+            }
             _ => Err(invalid()),
         },
         "set" => match rest {
@@ -102,7 +109,9 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
                 rest
             }
             _ => {
-                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ';' | '=' | '\'' | '"')).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, ';' | '=' | '\'' | '"'))
+                    .unwrap_or(rest.len());
                 let (word, rest) = rest.split_at(end);
                 tokens.push(Token { text: word.to_string() });
                 rest
@@ -140,7 +149,10 @@ mod tests {
             ("  Pause  \"my db\" ; ", Command::Pause(Some("my db".into()))),
             ("RESUME", Command::Resume(None)),
             ("set default_pool_size=5", Command::Set { name: "default_pool_size".into(), value: "5".into() }),
-            ("SET server_reset_query TO 'it''s'", Command::Set { name: "server_reset_query".into(), value: "it's".into() }),
+            (
+                "SET server_reset_query TO 'it''s'",
+                Command::Set { name: "server_reset_query".into(), value: "it's".into() },
+            ),
             ("SET admin_users = ''", Command::Set { name: "admin_users".into(), value: String::new() }),
             ("shutdown wait_for_clients", Command::Shutdown(When::ClientsGone)),
             ("-- a comment\nRELOAD", Command::Reload),
@@ -152,7 +164,16 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named() {
-        for text in ["SELECT 1", "SHOW", "SHOW a b", "DISABLE", "SET a", "SET a = 'b", "RELOAD x", "SHOW POOLS; SHOW STATS"] {
+        for text in [
+            "SELECT 1",
+            "SHOW",
+            "SHOW a b",
+            "DISABLE",
+            "SET a",
+            "SET a = 'b",
+            "RELOAD x",
+            "SHOW POOLS; SHOW STATS",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

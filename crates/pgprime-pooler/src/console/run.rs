@@ -12,9 +12,9 @@ use super::show;
 use crate::context::{Context, Stage};
 use crate::core::PoolRow;
 use crate::directory::{CONSOLE, Held};
-use crate::rights::Rights;
 use crate::mail::{Detail, Mail};
 use crate::reload;
+use crate::rights::Rights;
 use crate::settings::Settings;
 use crate::worker::client_id;
 
@@ -72,13 +72,23 @@ pub(super) async fn answer(context: &Context, rights: Rights, text: &str, out: &
 
 async fn answer_show(context: &Context, topic: &str, out: &mut Vec<u8>) {
     if topic == "help" {
-        let notice = ErrorNotice { severity: "NOTICE", sqlstate: "00000", message: "Console usage", detail: Some(HELP), hint: None };
+        let notice = ErrorNotice {
+            severity: "NOTICE",
+            sqlstate: "00000",
+            message: "Console usage",
+            detail: Some(HELP),
+            hint: None,
+        };
         encode::notice_response(out, &notice);
         return encode::command_complete(out, "SHOW");
     }
     match show::table(context, topic).await {
         Some(table) => table.encode(out),
-        None => error(out, "42601", &format!("invalid command 'SHOW {topic}', use SHOW HELP; topics are {}", show::TOPICS)),
+        None => error(
+            out,
+            "42601",
+            &format!("invalid command 'SHOW {topic}', use SHOW HELP; topics are {}", show::TOPICS),
+        ),
     }
 }
 
@@ -112,7 +122,9 @@ async fn run(context: &Context, command: Command) -> Result<&'static str, Refuse
             Ok("WAIT_CLOSE")
         }
         Command::Reload => {
-            reload::reload(context).await.map_err(|problem| refused("F0000", format!("RELOAD failed: {problem}")))?;
+            reload::reload(context)
+                .await
+                .map_err(|problem| refused("F0000", format!("RELOAD failed: {problem}")))?;
             Ok("RELOAD")
         }
         Command::Shutdown(when) => {

@@ -127,7 +127,23 @@ async fn pools(context: &Context) -> Table {
         ]);
     }
     table.push(row![
-        CONSOLE, CONSOLE, 1u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, 0u32, "statement", None
+        CONSOLE,
+        CONSOLE,
+        1u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        0u32,
+        "statement",
+        None
     ]);
     table
 }
@@ -283,26 +299,28 @@ fn server_row(server: &ServerRow, worker: usize) -> Vec<Cell> {
     ]
 }
 
+const DATABASE_COLUMNS: [(&str, Type); 17] = [
+    ("name", Text),
+    ("host", Text),
+    ("port", Int),
+    ("database", Text),
+    ("force_user", Text),
+    ("pool_size", Int),
+    ("min_pool_size", Int),
+    ("reserve_pool_size", Int),
+    ("server_lifetime", Int),
+    ("pool_mode", Text),
+    ("load_balance_hosts", Text),
+    ("max_connections", Int),
+    ("current_connections", Int),
+    ("max_client_connections", Int),
+    ("current_client_connections", Int),
+    ("paused", Int),
+    ("disabled", Int),
+];
+
 async fn databases(context: &Context) -> Table {
-    let mut table = Table::new(&[
-        ("name", Text),
-        ("host", Text),
-        ("port", Int),
-        ("database", Text),
-        ("force_user", Text),
-        ("pool_size", Int),
-        ("min_pool_size", Int),
-        ("reserve_pool_size", Int),
-        ("server_lifetime", Int),
-        ("pool_mode", Text),
-        ("load_balance_hosts", Text),
-        ("max_connections", Int),
-        ("current_connections", Int),
-        ("max_client_connections", Int),
-        ("current_client_connections", Int),
-        ("paused", Int),
-        ("disabled", Int),
-    ]);
+    let mut table = Table::new(&DATABASE_COLUMNS);
     let config = context.directory.config();
     let settings = &config.settings;
     let held = context.directory.held();
@@ -335,8 +353,23 @@ async fn databases(context: &Context) -> Table {
         ]);
     }
     table.push(row![
-        CONSOLE, None, settings.listen_port, CONSOLE, CONSOLE.to_string(), 2u32, 0u32, 0u32, 0u32, "statement", None, 0u32, 0u32,
-        0u32, 1u32, 0u32, 0u32
+        CONSOLE,
+        None,
+        settings.listen_port,
+        CONSOLE,
+        CONSOLE.to_string(),
+        2u32,
+        0u32,
+        0u32,
+        0u32,
+        "statement",
+        None,
+        0u32,
+        0u32,
+        0u32,
+        1u32,
+        0u32,
+        0u32
     ]);
     table
 }
@@ -379,7 +412,8 @@ async fn users(context: &Context) -> Table {
             user.and_then(|user| user.pool_mode).map(|mode| mode.to_string()),
             user.and_then(|user| user.max_user_connections).unwrap_or(settings.max_user_connections),
             own.iter().map(|pool| servers_of(pool)).sum::<usize>(),
-            user.and_then(|user| user.max_user_client_connections).unwrap_or(settings.max_user_client_connections),
+            user.and_then(|user| user.max_user_client_connections)
+                .unwrap_or(settings.max_user_client_connections),
             context.directory.clients_of_user(name),
         ]);
     }

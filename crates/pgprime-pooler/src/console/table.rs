@@ -86,7 +86,8 @@ impl Table {
             .collect();
         encode::row_description(out, &columns);
         for row in &self.rows {
-            let values: Vec<Option<&[u8]>> = row.iter().map(|cell| cell.0.as_deref().map(str::as_bytes)).collect();
+            let values: Vec<Option<&[u8]>> =
+                row.iter().map(|cell| cell.0.as_deref().map(str::as_bytes)).collect();
             encode::data_row(out, &values);
         }
         encode::command_complete(out, "SHOW");

@@ -7,8 +7,8 @@ use pgprime_wire::frame::Header;
 use pgprime_wire::frontend::encode;
 
 use super::client::{ClientState, Passing};
+use super::ends::ClientEnd;
 use super::ids::{ClientId, ServerId};
-use super::lifecycle::ClientEnd;
 use super::replies::{Owner, Reply};
 use super::route::{self, Kind, Link, Route};
 use super::server::ServerState;
@@ -46,7 +46,8 @@ impl Core {
         match client.state {
             ClientState::Active(server) => {
                 let is_held = client.input.len() >= WAITING_INPUT_BYTES_MAX && client.holds_message();
-                !is_held && self.servers.get(server).is_some_and(|server| server.output.len() < OUTPUT_BYTES_MAX)
+                !is_held
+                    && self.servers.get(server).is_some_and(|server| server.output.len() < OUTPUT_BYTES_MAX)
             }
             ClientState::Idle => client.output.len() < OUTPUT_BYTES_MAX,
             ClientState::LoggingIn(_) | ClientState::Waiting(_) | ClientState::Preparing(_) => {
@@ -180,7 +181,14 @@ impl Core {
         Some(count)
     }
 
-    fn forward_to_server(&mut self, id: ClientId, kind: Kind, header: Header, bytes: &[u8], now: Instant) -> Option<usize> {
+    fn forward_to_server(
+        &mut self,
+        id: ClientId,
+        kind: Kind,
+        header: Header,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Option<usize> {
         let is_whole = bytes.len() >= header.len;
         let streams = matches!(kind, Kind::Query | Kind::FunctionCall | Kind::Bind | Kind::CopyData);
         let can_begin = is_whole || (streams && bytes.len() >= HOLD_BYTES_MAX);
@@ -188,7 +196,11 @@ impl Core {
             // Half a message must not hold a server.
             let held_max = if matches!(kind, Kind::Parse) { usize::MAX } else { HOLD_BYTES_MAX };
             if header.len > held_max && !streams {
-                self.end_client(id, ClientEnd::violation(format!("message of {} bytes is too long", header.len)), now);
+                self.end_client(
+                    id,
+                    ClientEnd::violation(format!("message of {} bytes is too long", header.len)),
+                    now,
+                );
             }
             return None;
         }
@@ -252,11 +264,24 @@ impl Core {
     }
 
     /// Sends a message on, and notes what it will be answered with. Returns how many bytes of it were taken.
-    fn forward(&mut self, id: ClientId, server_id: ServerId, kind: Kind, header: Header, message: &[u8]) -> usize {
+    fn forward(
+        &mut self,
+        id: ClientId,
+        server_id: ServerId,
+        kind: Kind,
+        header: Header,
+        message: &[u8],
+    ) -> usize {
         let owner = Owner::Client(id);
-        if self.tracks_statements(id) && matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Close) {
+        if self.tracks_statements(id)
+            && matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Close)
+        {
             if let Some(server) = self.servers.get_mut(server_id) {
-                if message.len() == header.len { server.replay.record(message) } else { server.replay.give_up() }
+                if message.len() == header.len {
+                    server.replay.record(message)
+                } else {
+                    server.replay.give_up()
+                }
             }
             return self.forward_prepared(id, server_id, kind, header, message);
         }
@@ -301,7 +326,8 @@ impl Core {
 
     /// Whether the pooler keeps track of the client's prepared statements, because its servers change.
     pub(super) fn tracks_statements(&self, id: ClientId) -> bool {
-        let mode = self.clients.get(id).and_then(|client| self.pool(client.pool)).map(|pool| pool.profile.mode);
+        let mode =
+            self.clients.get(id).and_then(|client| self.pool(client.pool)).map(|pool| pool.profile.mode);
         self.settings.prepared_statements_max > 0 && mode != Some(Mode::Session)
     }
 

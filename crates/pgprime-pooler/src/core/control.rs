@@ -8,8 +8,8 @@ use pgprime_wire::frame::Header;
 use pgprime_wire::tag::frontend as tag;
 
 use super::client::{ClientState, Passing};
+use super::ends::{ClientEnd, ServerEnd};
 use super::ids::{ClientId, PoolIndex, ServerId};
-use super::lifecycle::{ClientEnd, ServerEnd};
 use super::server::ServerState;
 use super::state::{Core, CoreSettings, Effect};
 

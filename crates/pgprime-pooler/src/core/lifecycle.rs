@@ -1,8 +1,8 @@
 //! Clients and servers come, meet and go.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pgprime_pool::{Action, CloseReason, Event, Failure, Pool, Refusal, Rest, Ticket, Waited, WorkerIndex};
+use pgprime_pool::{Action, Event, Failure, Pool, Refusal, Rest, Ticket, Waited, WorkerIndex};
 use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::backend::encode;
 use pgprime_wire::frontend;
@@ -10,124 +10,13 @@ use pgprime_wire::startup::CancelKey;
 
 use super::buffer::Output;
 use super::client::{Client, ClientState, Passing};
+use super::ends::{ClientEnd, ServerEnd};
 use super::ids::{ClientId, PoolIndex, ServerId};
 use super::parameters::{Parameters, Welcome};
 use super::replies::{Owner, Reply, Task};
 use super::server::{Remainder, Server, ServerJoin, ServerState};
 use super::state::{ClientJoin, Core, Effect, LentServer, Mode, PoolProfile, PoolSetup, PoolState};
 use super::stats::{Counters, micros};
-
-/// Why a client's connection ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ClientEnd {
-    /// It said goodbye.
-    Left,
-    /// Its socket was closed.
-    Gone,
-    Violation(String),
-    QueryWaitTimeout(Duration),
-    QueryTimeout,
-    IdleTimeout,
-    IdleTransactionTimeout,
-    TransactionTimeout,
-    TransactionInStatementMode,
-    ParameterRefused(String),
-    ServerGone,
-    /// The server's own last message has told the client why.
-    ServerSaid,
-    /// The server went amid a message that the client has part of.
-    CutOff,
-    DatabaseUnavailable(String),
-    Killed,
-    Shutdown,
-}
-
-impl ClientEnd {
-    pub(crate) fn violation(what: String) -> Self {
-        Self::Violation(what)
-    }
-
-    /// SQLSTATE and text for the client; `None` when it has gone or knows.
-    fn message(&self) -> Option<(&'static str, String)> {
-        Some(match self {
-            Self::Left | Self::Gone | Self::ServerSaid | Self::CutOff => return None,
-            Self::Violation(what) => ("08P01", format!("protocol violation: {what}")),
-            Self::QueryWaitTimeout(waited) => (
-                "57014",
-                format!(
-                    "query_wait_timeout: no server connection became free within {} s; \
-                     see SHOW POOLS, and raise the pool size or lower the load",
-                    waited.as_secs()
-                ),
-            ),
-            Self::QueryTimeout => ("57014", "query timeout: the query ran longer than query_timeout".into()),
-            Self::IdleTimeout => ("57P05", "client_idle_timeout: the connection was idle for too long".into()),
-            Self::IdleTransactionTimeout => {
-                ("25P03", "idle transaction timeout: the transaction was idle for longer than idle_transaction_timeout".into())
-            }
-            Self::TransactionTimeout => {
-                ("25P04", "transaction timeout: the transaction ran longer than transaction_timeout".into())
-            }
-            Self::TransactionInStatementMode => {
-                ("0A000", "transaction blocks not allowed in statement pooling mode".into())
-            }
-            Self::ParameterRefused(reason) => {
-                ("22023", format!("the server refused a parameter of this connection: {reason}"))
-            }
-            Self::ServerGone => ("08006", "server closed the connection unexpectedly; whether the transaction was committed is not known".into()),
-            Self::DatabaseUnavailable(reason) => ("08001", format!("server login has been failing, try again later (server_login_retry): {reason}")),
-            Self::Killed => ("57P01", "database removed or connection killed by the administrator".into()),
-            Self::Shutdown => ("57P01", "the pooler is shutting down".into()),
-        })
-    }
-
-    fn reason(&self) -> String {
-        match self {
-            Self::Left => "client close request".into(),
-            Self::Gone => "client unexpected eof".into(),
-            Self::ServerSaid => "the server ended the session".into(),
-            Self::CutOff => "the server closed the connection amid a message".into(),
-            other => other.message().map(|(_, text)| text).unwrap_or_default(),
-        }
-    }
-}
-
-/// Why a server's connection ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ServerEnd {
-    Pool(CloseReason),
-    /// Its socket was closed.
-    Gone,
-    Said(String),
-    Violation(String),
-    /// It was left in a state that is not worth mending.
-    Unclean,
-    CleanupFailed(String),
-    CheckFailed(String),
-    Killed,
-    Timeout,
-}
-
-impl ServerEnd {
-    fn reason(&self) -> String {
-        match self {
-            Self::Pool(CloseReason::Lifetime) => "server lifetime over".into(),
-            Self::Pool(CloseReason::Idle) => "server idle timeout".into(),
-            Self::Pool(CloseReason::Paused) => "pause".into(),
-            Self::Pool(CloseReason::Reconnect) => "database configuration changed or RECONNECT".into(),
-            Self::Pool(CloseReason::OverLimit) => "connection limit was lowered".into(),
-            Self::Pool(CloseReason::Evicted) => "evicted for another pool".into(),
-            Self::Gone => "server conn crashed?".into(),
-            Self::Said(what) => format!("the server said: {what}"),
-            Self::Violation(what) => format!("protocol violation by the server: {what}"),
-            Self::Unclean => "client left it in a transaction or query".into(),
-            Self::CheckFailed(what) => format!("server_check_query failed: {what}"),
-            Self::CleanupFailed(what) => format!("reset query failed: {what}"),
-            Self::Killed => "killed by the administrator".into(),
-            Self::Timeout => "query timeout".into(),
-        }
-    }
-}
 
 impl Core {
     /// Makes a pool known. Known pools keep their state and take over the profile.
@@ -247,7 +136,13 @@ impl Core {
     }
 
     /// Puts a client back to the front of the queue: its server was lost before it could be used.
-    fn request_server_again(&mut self, id: ClientId, state: fn(Ticket) -> ClientState, since: Instant, now: Instant) {
+    fn request_server_again(
+        &mut self,
+        id: ClientId,
+        state: fn(Ticket) -> ClientState,
+        since: Instant,
+        now: Instant,
+    ) {
         let Some(pool) = self.clients.get(id).map(|client| client.pool) else { return };
         let mut actions = std::mem::take(&mut self.scratch_actions);
         let ticket = self.pool_mut(pool).map(|state| state.pool.request_again(id, since, now, &mut actions));
@@ -279,7 +174,8 @@ impl Core {
                     self.end_client(waited.client, ClientEnd::QueryWaitTimeout(waited_for), now);
                 }
                 Action::Fail(waited) => {
-                    let reason = self.pool(pool).and_then(|state| state.connect_error.clone()).unwrap_or_default();
+                    let reason =
+                        self.pool(pool).and_then(|state| state.connect_error.clone()).unwrap_or_default();
                     self.end_client(waited.client, ClientEnd::DatabaseUnavailable(reason), now);
                 }
                 Action::Lend(server, to) => self.lend(server, to),
@@ -294,13 +190,16 @@ impl Core {
         if !self.servers.contains_key(id) {
             // It was lost after the pool had given it away.
             self.pool_event(pool, Event::ServerClosed, now);
-            let is_logging_in =
-                self.clients.get(waited.client).is_some_and(|client| matches!(client.state, ClientState::LoggingIn(_)));
+            let is_logging_in = self
+                .clients
+                .get(waited.client)
+                .is_some_and(|client| matches!(client.state, ClientState::LoggingIn(_)));
             let state = if is_logging_in { ClientState::LoggingIn } else { ClientState::Waiting };
             self.request_server_again(waited.client, state, waited.since, now);
             return;
         }
-        let (Some(client), Some(server)) = (self.clients.get_mut(waited.client), self.servers.get_mut(id)) else {
+        let (Some(client), Some(server)) = (self.clients.get_mut(waited.client), self.servers.get_mut(id))
+        else {
             self.put_back(id, now);
             return;
         };
@@ -314,13 +213,15 @@ impl Core {
             pool.counters.assignments += 1;
             pool.counters.wait_us += micros(now.saturating_duration_since(waited.since));
         }
-        let Some(profile) = self.pools.get(client.pool.0 as usize).and_then(Option::as_ref).map(|pool| &pool.profile)
+        let Some(profile) =
+            self.pools.get(client.pool.0 as usize).and_then(Option::as_ref).map(|pool| &pool.profile)
         else {
             return;
         };
         // A server that has just logged in is known to be alive, even where every use is to be checked.
         let is_new = !server.was_used && profile.check_delay.is_zero();
-        let check = profile.check_if_due(now.saturating_duration_since(server.idle_since)).filter(|_| !is_new);
+        let check =
+            profile.check_if_due(now.saturating_duration_since(server.idle_since)).filter(|_| !is_new);
         let mut parameters = None;
         if !client.parameters.is_same(&server.parameters) {
             let places = client.parameters.differences(&server.parameters);
@@ -381,7 +282,8 @@ impl Core {
         let Some(pool) = self.pool_mut(index).filter(|pool| pool.welcome.is_none()) else { return };
         pool.welcome = Some(welcome);
         pool.defaults = defaults;
-        let is_waiting = |client: &Client| client.pool == index && matches!(client.state, ClientState::LoggingIn(_));
+        let is_waiting =
+            |client: &Client| client.pool == index && matches!(client.state, ClientState::LoggingIn(_));
         let waiting: Vec<ClientId> =
             self.clients.iter().filter(|(_, client)| is_waiting(client)).map(|(id, _)| id).collect();
         for id in waiting {
@@ -480,7 +382,8 @@ impl Core {
     /// Whether a client can be told nothing more: it has part of a message, and anything else would be taken for the rest
     /// of it, or its server has told it already that this is the end.
     fn has_heard_the_last(&self, id: ClientId) -> bool {
-        let server = self.clients.get(id).and_then(Client::server).and_then(|server| self.servers.get(server));
+        let server =
+            self.clients.get(id).and_then(Client::server).and_then(|server| self.servers.get(server));
         server.is_some_and(|server| {
             let has_said = server.close_needed && matches!(server.state, ServerState::Active(_));
             has_said || matches!(server.remainder, Remainder::Forward(to, _) if to == id)
@@ -514,7 +417,8 @@ impl Core {
     }
 
     fn log_disconnection(&self, client: &Client, end: &ClientEnd, now: Instant) {
-        let application = self.settings.tracked.index("application_name").and_then(|i| client.parameters.value(i));
+        let application =
+            self.settings.tracked.index("application_name").and_then(|i| client.parameters.value(i));
         tracing::info!(
             client = client.info.address,
             port = client.info.port,

@@ -9,6 +9,7 @@ mod buffer;
 mod client;
 mod client_input;
 mod control;
+mod ends;
 mod ids;
 mod lifecycle;
 mod parameters;
@@ -30,7 +31,5 @@ pub use ids::{ClientId, PoolIndex, ServerId};
 pub use parameters::{Parameters, Tracked, Welcome};
 pub use server::{ServerInfo, ServerJoin};
 pub use snapshot::{ClientRow, PoolRow, ServerRow, WorkerSnapshot};
-pub use state::{
-    ClientJoin, Core, CoreSettings, Effect, LentServer, Mode, PoolProfile, PoolSetup,
-};
+pub use state::{ClientJoin, Core, CoreSettings, Effect, LentServer, Mode, PoolProfile, PoolSetup};
 pub use stats::Counters;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Parameters that every PostgreSQL reports and that change how results or statements read.
-const ALWAYS: [&str; 5] = ["client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name"];
+const ALWAYS: [&str; 5] =
+    ["client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name"];
 
 /// Which parameters are tracked: the standard ones and `track_extra_parameters`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,7 +34,9 @@ impl Core {
         let done = match kind {
             Kind::Parse => Parse::decode(body).ok().map(|parse| self.parse(id, server, &parse)),
             Kind::Bind => self.bind(id, server, header, body),
-            Kind::Describe => Describe::decode(body).ok().map(|describe| self.describe(id, server, &describe)),
+            Kind::Describe => {
+                Describe::decode(body).ok().map(|describe| self.describe(id, server, &describe))
+            }
             _ => Close::decode(body).ok().map(|close| self.close_statement(id, server, &close)),
         };
         if done.is_none() {
@@ -63,10 +65,16 @@ impl Core {
         }
         let (name, query) = match kind {
             Kind::Query => (None, frontend::query_text(body).ok()),
-            Kind::Parse => Parse::decode(body).map_or((None, None), |parse| (Some(parse.name), Some(parse.query))),
+            Kind::Parse => {
+                Parse::decode(body).map_or((None, None), |parse| (Some(parse.name), Some(parse.query)))
+            }
             Kind::Bind => (frontend::bind_names(body).map(|(_, name, _)| name), None),
-            Kind::Describe => (Describe::decode(body).ok().filter(|d| d.target == Target::Statement).map(|d| d.name), None),
-            Kind::Close => (Close::decode(body).ok().filter(|c| c.target == Target::Statement).map(|c| c.name), None),
+            Kind::Describe => {
+                (Describe::decode(body).ok().filter(|d| d.target == Target::Statement).map(|d| d.name), None)
+            }
+            Kind::Close => {
+                (Close::decode(body).ok().filter(|c| c.target == Target::Statement).map(|c| c.name), None)
+            }
             _ => return false,
         };
         if query.is_some_and(|query| matches!(route::session_command(query), SessionCommand::Deallocate(_))) {
@@ -190,14 +198,21 @@ impl Core {
     }
 
     /// The name by which the server has the statement from now on.
-    fn name_on_server(&mut self, server_id: ServerId, statement: Option<&Arc<Statement>>, name: &[u8]) -> Box<[u8]> {
+    fn name_on_server(
+        &mut self,
+        server_id: ServerId,
+        statement: Option<&Arc<Statement>>,
+        name: &[u8],
+    ) -> Box<[u8]> {
         match statement {
             Some(statement) => match self.ensure(server_id, statement) {
                 Name::OnServer => statement.server_name.clone(),
                 Name::Unnamed => Box::default(),
             },
             // Unknown here, so it must be unknown there: never another client's statement.
-            None if name.is_empty() || name.starts_with(NAME_PREFIX.as_bytes()) => [b"?", name].concat().into(),
+            None if name.is_empty() || name.starts_with(NAME_PREFIX.as_bytes()) => {
+                [b"?", name].concat().into()
+            }
             None => name.into(),
         }
     }
@@ -246,7 +261,9 @@ impl Core {
         server.statements.set_unnamed(Some(statement.id));
         server.replies.push(owner, Reply::Parse(None));
         self.count_server_parse(server_id);
-        self.tell_server(server_id, |out| encode::parse(out, b"", statement.query(), statement.parameter_types()));
+        self.tell_server(server_id, |out| {
+            encode::parse(out, b"", statement.query(), statement.parameter_types())
+        });
     }
 
     fn count_server_parse(&mut self, server_id: ServerId) {
@@ -273,7 +290,13 @@ impl Core {
 
     /// DEALLOCATE in a simple query or in a statement about to be prepared: the server knows another name.
     /// `false` when the name is not one of the client's.
-    fn translate_deallocate(&mut self, id: ClientId, server_id: ServerId, parse: &Parse<'_>, name: &[u8]) -> bool {
+    fn translate_deallocate(
+        &mut self,
+        id: ClientId,
+        server_id: ServerId,
+        parse: &Parse<'_>,
+        name: &[u8],
+    ) -> bool {
         let Some(statement) = self.take_for_deallocate(id, name) else {
             return false;
         };
@@ -287,7 +310,9 @@ impl Core {
             server.statements.set_unnamed(None);
             server.replay.give_up();
         }
-        self.send(id, server_id, Reply::Parse(None), |out| encode::parse(out, b"", &text, parse.parameter_types));
+        self.send(id, server_id, Reply::Parse(None), |out| {
+            encode::parse(out, b"", &text, parse.parameter_types)
+        });
         self.bind_unnamed_next(id, server_id, &text);
         true
     }
@@ -318,7 +343,12 @@ impl Core {
     }
 
     /// `DEALLOCATE name` as a simple query: the text to send in its place.
-    pub(super) fn translated_query(&mut self, id: ClientId, server_id: ServerId, body: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn translated_query(
+        &mut self,
+        id: ClientId,
+        server_id: ServerId,
+        body: &[u8],
+    ) -> Option<Vec<u8>> {
         let text = frontend::query_text(body).ok()?;
         let SessionCommand::Deallocate(name) = route::session_command(text) else { return None };
         let server = self.servers.get(server_id)?;

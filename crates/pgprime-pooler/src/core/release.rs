@@ -7,8 +7,8 @@ use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::frontend::encode;
 
 use super::client::ClientState;
+use super::ends::{ClientEnd, ServerEnd};
 use super::ids::{ClientId, ServerId};
-use super::lifecycle::{ClientEnd, ServerEnd};
 use super::replies::{Owner, Reply, Task};
 use super::server::{Server, ServerState, Traces};
 use super::state::{Core, Effect, Mode, PoolProfile};
@@ -114,14 +114,18 @@ impl Core {
 
     /// The server has the client's parameters: the client's request can go.
     fn prepared(&mut self, id: ServerId, client_id: ClientId, now: Instant) {
-        let (Some(server), Some(client)) = (self.servers.get_mut(id), self.clients.get_mut(client_id)) else { return };
+        let (Some(server), Some(client)) = (self.servers.get_mut(id), self.clients.get_mut(client_id)) else {
+            return;
+        };
         // The server's spelling of a value is the one it will report.
         client.parameters = server.parameters.clone();
         self.activate(id, client_id, now);
     }
 
     pub(super) fn activate(&mut self, id: ServerId, client_id: ClientId, now: Instant) {
-        let (Some(server), Some(client)) = (self.servers.get_mut(id), self.clients.get_mut(client_id)) else { return };
+        let (Some(server), Some(client)) = (self.servers.get_mut(id), self.clients.get_mut(client_id)) else {
+            return;
+        };
         server.state = ServerState::Active(client_id);
         server.was_used = true;
         server.idle_since = now;

@@ -166,7 +166,10 @@ impl Replies {
     }
 
     /// As [`Replies::complete`], for messages that end a statement within a simple query as well.
-    pub(crate) fn complete_or_query(&mut self, is_answer: fn(&Reply) -> bool) -> Result<Expected, Unexpected> {
+    pub(crate) fn complete_or_query(
+        &mut self,
+        is_answer: fn(&Reply) -> bool,
+    ) -> Result<Expected, Unexpected> {
         match self.queue.front() {
             Some(front) if front.reply == Reply::Query => Ok(*front),
             _ => self.complete(is_answer),
@@ -185,7 +188,8 @@ impl Replies {
             place += 1;
             !is_ignored
         });
-        let is_synced = self.queue.iter().any(|expected| matches!(expected.reply, Reply::Sync | Reply::Query));
+        let is_synced =
+            self.queue.iter().any(|expected| matches!(expected.reply, Reply::Sync | Reply::Query));
         self.unsynced |= self.queue.len() < length && !is_synced;
     }
 
@@ -193,7 +197,8 @@ impl Replies {
     pub(crate) fn error_recipient(&self) -> Option<Owner> {
         let is_end = |expected: &&Expected| matches!(expected.reply, Reply::Query | Reply::Sync);
         let end = self.queue.iter().find(is_end).map(|expected| expected.owner);
-        let client = self.queue.iter().map(|expected| expected.owner).find(|owner| matches!(owner, Owner::Client(_)));
+        let client =
+            self.queue.iter().map(|expected| expected.owner).find(|owner| matches!(owner, Owner::Client(_)));
         end.or(client).or(self.recipient())
     }
 
@@ -266,8 +271,12 @@ mod tests {
 
     #[test]
     fn written_replies_keep_their_place() {
-        let mut replies =
-            queue(&[Reply::Written(Written::ParseComplete), Reply::Bind, Reply::Written(Written::CloseComplete), Reply::Sync]);
+        let mut replies = queue(&[
+            Reply::Written(Written::ParseComplete),
+            Reply::Bind,
+            Reply::Written(Written::CloseComplete),
+            Reply::Sync,
+        ]);
         assert_eq!(replies.pop_written(), Some((CLIENT, Written::ParseComplete)));
         assert_eq!(replies.pop_written(), None);
         assert!(replies.complete(|reply| *reply == Reply::Bind).is_ok());

@@ -99,7 +99,8 @@ pub(crate) fn session_command(text: &[u8]) -> SessionCommand {
     };
     let name = rest.strip_suffix(b";").unwrap_or(rest).trim_ascii();
     let quoted = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\""));
-    let is_plain = |name: &[u8]| name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80);
+    let is_plain =
+        |name: &[u8]| name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80);
     match quoted {
         Some(name) if !name.contains(&b'"') => SessionCommand::Deallocate(name.to_vec()),
         None if !name.is_empty() && is_plain(name) && !name.eq_ignore_ascii_case(b"ALL") => {
@@ -112,7 +113,11 @@ pub(crate) fn session_command(text: &[u8]) -> SessionCommand {
 /// Whether the body of a Query is a command that makes an end of all statements, standing alone.
 pub(crate) fn discards_statements(body: &[u8]) -> bool {
     let text = body.strip_suffix(b"\0").unwrap_or(body).trim_ascii();
-    let mut words = text.strip_suffix(b";").unwrap_or(text).split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words = text
+        .strip_suffix(b";")
+        .unwrap_or(text)
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
     let first = words.next().unwrap_or_default();
     let is_command = first.eq_ignore_ascii_case(b"DISCARD") || first.eq_ignore_ascii_case(b"DEALLOCATE");
     is_command && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"ALL"))
@@ -158,7 +163,8 @@ mod tests {
             ("DELETE FROM t", None),
             ("", None),
         ] {
-            let expected = name.map_or(SessionCommand::Other, |name| SessionCommand::Deallocate(name.as_bytes().to_vec()));
+            let expected = name
+                .map_or(SessionCommand::Other, |name| SessionCommand::Deallocate(name.as_bytes().to_vec()));
             assert_eq!(session_command(text.as_bytes()), expected, "{text}");
         }
     }

@@ -214,7 +214,8 @@ impl Server {
 
     pub(crate) fn rest(&self, server: ServerId) -> Rest<ServerId> {
         // A lifetime of nothing is one use.
-        let expires_at = self.expires_at.filter(|expires_at| self.was_used || *expires_at > self.connected_at);
+        let expires_at =
+            self.expires_at.filter(|expires_at| self.was_used || *expires_at > self.connected_at);
         Rest { server, connected_at: self.connected_at, expires_at }
     }
 }

@@ -7,8 +7,8 @@ use pgprime_wire::frame::Header;
 use pgprime_wire::tag::backend as tag;
 
 use super::client_input::OUTPUT_BYTES_MAX;
+use super::ends::{ClientEnd, ServerEnd};
 use super::ids::{ClientId, ServerId};
-use super::lifecycle::{ClientEnd, ServerEnd};
 use super::prepared::forget_failed;
 use super::replies::{Expected, Owner, Reply, Task, Written};
 use super::server::{Remainder, Server, ServerState};
@@ -154,11 +154,24 @@ impl Core {
     }
 
     /// The beginning of a message that has not all arrived. Control messages are waited for; long texts stream.
-    fn begin_long_message(&mut self, id: ServerId, header: Header, bytes: &[u8], now: Instant) -> Option<usize> {
-        let needs_whole = !matches!(header.tag, tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE | tag::FUNCTION_CALL_RESPONSE);
+    fn begin_long_message(
+        &mut self,
+        id: ServerId,
+        header: Header,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Option<usize> {
+        let needs_whole = !matches!(
+            header.tag,
+            tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE | tag::FUNCTION_CALL_RESPONSE
+        );
         if needs_whole {
             if header.len > HOLD_BYTES_MAX {
-                self.end_server(id, ServerEnd::Violation(format!("control message of {} bytes", header.len)), now);
+                self.end_server(
+                    id,
+                    ServerEnd::Violation(format!("control message of {} bytes", header.len)),
+                    now,
+                );
             }
             return None;
         }
@@ -170,7 +183,13 @@ impl Core {
         Some(bytes.len())
     }
 
-    fn server_message(&mut self, id: ServerId, header: Header, message: &[u8], now: Instant) -> Result<(), Unasked> {
+    fn server_message(
+        &mut self,
+        id: ServerId,
+        header: Header,
+        message: &[u8],
+        now: Instant,
+    ) -> Result<(), Unasked> {
         match header.tag {
             tag::PARAMETER_STATUS => self.parameter_reported(id, header.body(message)),
             tag::READY_FOR_QUERY => return self.ready(id, header.body(message), now),
@@ -192,7 +211,9 @@ impl Core {
         let completed = match header.tag {
             tag::PARSE_COMPLETE => server.replies.complete(|reply| matches!(reply, Reply::Parse(_))),
             tag::BIND_COMPLETE => server.replies.complete(|reply| *reply == Reply::Bind),
-            tag::CLOSE_COMPLETE => server.replies.complete(|reply| matches!(reply, Reply::Close | Reply::Evict(_))),
+            tag::CLOSE_COMPLETE => {
+                server.replies.complete(|reply| matches!(reply, Reply::Close | Reply::Evict(_)))
+            }
             tag::ROW_DESCRIPTION | tag::NO_DATA => {
                 server.replies.complete_or_query(|reply| *reply == Reply::Describe)
             }
@@ -218,7 +239,9 @@ impl Core {
         };
         let completed = completed.map_err(|_| Unasked)?;
         match asker {
-            Some(Owner::Client(_)) if header.tag == tag::COMMAND_COMPLETE => self.command_completed(id, header.body(message)),
+            Some(Owner::Client(_)) if header.tag == tag::COMMAND_COMPLETE => {
+                self.command_completed(id, header.body(message))
+            }
             Some(Owner::Pooler(Task::Cleanup)) if header.tag == tag::COMMAND_COMPLETE => {
                 self.statements_discarded(id, header.body(message));
             }
@@ -350,8 +373,9 @@ impl Core {
     /// What a failed request has changed of its client's statements is undone.
     fn take_back_statements(&mut self, id: ServerId, failed: &[Expected]) {
         let client = self.servers.get(id).and_then(Server::client);
-        if let Some(statements) =
-            client.and_then(|client| self.clients.get_mut(client)).and_then(|client| client.statements.as_mut())
+        if let Some(statements) = client
+            .and_then(|client| self.clients.get_mut(client))
+            .and_then(|client| client.statements.as_mut())
         {
             let count = failed.iter().filter(|expected| expected.changes_statements()).count();
             statements.take_back(count, failed.first().is_some_and(Expected::changes_statements));
@@ -379,7 +403,8 @@ impl Core {
     fn answered(&mut self, id: ServerId, client: ClientId, status: TransactionStatus, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let is_settled = server.replies.is_settled();
-        let transaction_at = if status == TransactionStatus::Idle { server.transaction_at.take() } else { None };
+        let transaction_at =
+            if status == TransactionStatus::Idle { server.transaction_at.take() } else { None };
         let request_at = server.request_at.take().unwrap_or(now);
         server.idle_since = now;
         if !is_settled {
@@ -403,7 +428,8 @@ impl Core {
         self.tell_client_ready(client, status);
         self.write_replies(id);
         if is_settled
-            && let Some(statements) = self.clients.get_mut(client).and_then(|client| client.statements.as_mut())
+            && let Some(statements) =
+                self.clients.get_mut(client).and_then(|client| client.statements.as_mut())
         {
             statements.discarding = false;
         }

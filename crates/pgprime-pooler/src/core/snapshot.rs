@@ -112,21 +112,21 @@ impl Core {
     /// The pools only: cheap enough to be asked for every second.
     pub fn snapshot_pools(&self, now: Instant) -> WorkerSnapshot {
         let rows = (0u32..).map(PoolIndex).zip(&self.pools);
-        let mut pools: Vec<PoolRow> =
-            rows.filter_map(|(index, state)| state.as_ref().map(|_| self.pool_row(index, now))).flatten().collect();
+        let mut pools: Vec<PoolRow> = rows
+            .filter_map(|(index, state)| state.as_ref().map(|_| self.pool_row(index, now)))
+            .flatten()
+            .collect();
         self.count_servers(&mut pools);
         WorkerSnapshot { pools, ..WorkerSnapshot::default() }
     }
 
     /// Everything.
     pub fn snapshot(&self, now: Instant) -> WorkerSnapshot {
-        let clients = self.clients.iter().map(|(id, client)| self.client_row(id.data().as_ffi(), client, now));
-        let servers = self.servers.iter().map(|(id, server)| self.server_row(id.data().as_ffi(), server, now));
-        WorkerSnapshot {
-            clients: clients.collect(),
-            servers: servers.collect(),
-            ..self.snapshot_pools(now)
-        }
+        let clients =
+            self.clients.iter().map(|(id, client)| self.client_row(id.data().as_ffi(), client, now));
+        let servers =
+            self.servers.iter().map(|(id, server)| self.server_row(id.data().as_ffi(), server, now));
+        WorkerSnapshot { clients: clients.collect(), servers: servers.collect(), ..self.snapshot_pools(now) }
     }
 
     fn pool_row(&self, index: PoolIndex, now: Instant) -> Option<PoolRow> {
@@ -145,7 +145,10 @@ impl Core {
             servers_tested: 0,
             servers_login: counts.connecting,
             servers_to_close: 0,
-            wait_max: state.pool.oldest_waiter().map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            wait_max: state
+                .pool
+                .oldest_waiter()
+                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             paused: state.pool.is_paused(),
             connect_error: state.connect_error.clone(),
             counters: state.counters,
@@ -166,12 +169,14 @@ impl Core {
     }
 
     fn is_to_close(&self, server: &Server) -> bool {
-        server.close_needed || self.pool(server.pool).is_some_and(|state| state.pool.is_stale(server.connected_at))
+        server.close_needed
+            || self.pool(server.pool).is_some_and(|state| state.pool.is_stale(server.connected_at))
     }
 
     fn client_row(&self, id: u64, client: &Client, now: Instant) -> ClientRow {
         let is_waiting = client.ticket().is_some();
-        let application = self.settings.tracked.index("application_name").and_then(|i| client.parameters.value(i));
+        let application =
+            self.settings.tracked.index("application_name").and_then(|i| client.parameters.value(i));
         ClientRow {
             id,
             info: (*client.info).clone(),
@@ -183,7 +188,11 @@ impl Core {
             },
             connected_for: now.saturating_duration_since(client.connected_at),
             request_for: now.saturating_duration_since(client.request_at),
-            waited: if is_waiting { now.saturating_duration_since(client.request_at) } else { Duration::ZERO },
+            waited: if is_waiting {
+                now.saturating_duration_since(client.request_at)
+            } else {
+                Duration::ZERO
+            },
             link: client.server().map(|server| server.data().as_ffi()),
             application_name: application.unwrap_or_default().to_string(),
             prepared_statements: client.statements.as_ref().map_or(0, |statements| statements.len()),
@@ -192,7 +201,8 @@ impl Core {
 
     fn server_row(&self, id: u64, server: &Server, now: Instant) -> ServerRow {
         let profile = self.pool(server.pool).map(|state| &state.profile);
-        let application = self.settings.tracked.index("application_name").and_then(|i| server.parameters.value(i));
+        let application =
+            self.settings.tracked.index("application_name").and_then(|i| server.parameters.value(i));
         ServerRow {
             id,
             info: (*server.info).clone(),

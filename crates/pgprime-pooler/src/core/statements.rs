@@ -339,7 +339,9 @@ mod tests {
         client.insert(b"b", Arc::clone(&statement));
         client.confirm();
         client.insert(b"c", Arc::clone(&statement));
-        assert!(client.is_uncertain(b"b", 1) && !client.is_uncertain(b"c", 1) && !client.is_uncertain(b"a", 1));
+        assert!(
+            client.is_uncertain(b"b", 1) && !client.is_uncertain(b"c", 1) && !client.is_uncertain(b"a", 1)
+        );
         client.take_back(1, true);
         assert!(client.find(b"a").is_some() && client.find(b"b").is_none() && client.find(b"c").is_some());
         client.close(b"a");

@@ -7,8 +7,8 @@ use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::backend::encode::{self, ErrorNotice};
 
 use super::client::ClientState;
+use super::ends::ClientEnd;
 use super::ids::{ClientId, PoolIndex};
-use super::lifecycle::ClientEnd;
 use super::server::{Server, ServerState};
 use super::state::{Core, PoolProfile};
 
@@ -49,10 +49,12 @@ impl Core {
         let is_at_rest = match client.state {
             ClientState::Idle => true,
             // In session pooling an idle client has a server.
-            ClientState::Active(server) => self.is_session_pool(client.pool)
-                && self.servers.get(server).is_some_and(|server| {
-                    server.status == TransactionStatus::Idle && server.replies.is_settled()
-                }),
+            ClientState::Active(server) => {
+                self.is_session_pool(client.pool)
+                    && self.servers.get(server).is_some_and(|server| {
+                        server.status == TransactionStatus::Idle && server.replies.is_settled()
+                    })
+            }
             _ => false,
         };
         let since = match client.server().and_then(|server| self.servers.get(server)) {

@@ -25,7 +25,10 @@ pub(super) async fn prove(
     match (config.settings.auth_type, &secret) {
         (AuthType::Any, _) => Ok(()),
         (AuthType::Trust, Some(_)) => Ok(()),
-        (AuthType::Trust, None) => Err(refuse("28000", format!("no such user: {user} (auth_type=trust takes the users in auth_file)"))),
+        (AuthType::Trust, None) => Err(refuse(
+            "28000",
+            format!("no such user: {user} (auth_type=trust takes the users in auth_file)"),
+        )),
         (AuthType::Plain, _) => cleartext(session, user, secret.as_ref()).await,
         (AuthType::Md5, Some(Secret::Scram(_))) | (AuthType::ScramSha256, _) => {
             scram(context, session, user, secret.as_ref()).await
@@ -54,7 +57,11 @@ async fn cleartext(session: &mut Session, user: &str, secret: Option<&Secret>) -
     session.send(&out).await?;
     let body = answer(session).await?;
     let password = frontend::password_text(&body).map_err(|error| refuse("08P01", error.to_string()))?;
-    if matches_secret(password.to_vec(), user.to_string(), secret.cloned()).await { Ok(()) } else { Err(failed(user)) }
+    if matches_secret(password.to_vec(), user.to_string(), secret.cloned()).await {
+        Ok(())
+    } else {
+        Err(failed(user))
+    }
 }
 
 /// Compares a password with what is stored, off this thread: for a SCRAM verifier that costs milliseconds.
@@ -111,7 +118,8 @@ async fn scram(
     if initial.mechanism != scram::MECHANISM {
         return Err(protocol(format!("client selected an invalid SASL mechanism: {}", initial.mechanism)));
     }
-    let first = server.client_first(initial.data.unwrap_or_default()).map_err(|error| protocol(error.to_string()))?;
+    let first =
+        server.client_first(initial.data.unwrap_or_default()).map_err(|error| protocol(error.to_string()))?;
     let mut out = Vec::new();
     encode::authentication_sasl_continue(&mut out, first.as_bytes());
     session.send(&out).await?;

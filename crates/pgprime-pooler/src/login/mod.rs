@@ -64,7 +64,9 @@ pub(crate) async fn serve(context: Arc<Context>, stream: Stream, origin: Origin)
         }
         Ok(Admitted::Console(rights)) => {
             who.log_login(&config);
-            if let Err(error) = console::serve(&context, &mut session, rights, who.value("application_name")).await {
+            if let Err(error) =
+                console::serve(&context, &mut session, rights, who.value("application_name")).await
+            {
                 tracing::debug!(client = origin.address, %error, "console client gone");
             }
         }
@@ -246,7 +248,10 @@ async fn startup_message(context: &Context, session: &mut Session) -> Result<Sta
             StartupPacket::Startup(message) if message.major == 3 => return Ok(message),
             StartupPacket::Startup(message) => {
                 let version = format!("{}.{}", message.major, message.minor);
-                return Err(refuse("08P01", format!("unsupported frontend protocol {version}: server supports 3.0")));
+                return Err(refuse(
+                    "08P01",
+                    format!("unsupported frontend protocol {version}: server supports 3.0"),
+                ));
             }
         }
     }

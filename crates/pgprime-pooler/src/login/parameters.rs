@@ -24,7 +24,10 @@ pub(super) fn read(
             name if name.starts_with("_pq_.") => {}
             "replication" if matches!(value.as_str(), "0" | "false" | "off" | "no") => {}
             "replication" => {
-                return Err(refuse("0A000", "replication connections are not supported: connect to the server itself"));
+                return Err(refuse(
+                    "0A000",
+                    "replication connections are not supported: connect to the server itself",
+                ));
             }
             "options" => read_options(value, settings, tracked, &mut parameters)?,
             name => take(name, value, settings, tracked, &mut parameters)
@@ -55,7 +58,8 @@ fn take(
         parameters.set(index, value);
         return Ok(());
     }
-    let is_ignored = settings.ignore_startup_parameters.iter().any(|ignored| ignored.eq_ignore_ascii_case(name));
+    let is_ignored =
+        settings.ignore_startup_parameters.iter().any(|ignored| ignored.eq_ignore_ascii_case(name));
     if is_ignored { Ok(()) } else { Err(name.to_string()) }
 }
 
@@ -145,7 +149,12 @@ mod tests {
             Settings { ignore_startup_parameters: vec!["extra_float_digits".into()], ..Settings::default() };
         let tracked = Tracked::new(&["IntervalStyle".into()]);
         let read = read_pairs(
-            &[("user", "a"), ("timezone", "UTC"), ("extra_float_digits", "3"), ("options", "-c datestyle=ISO\\ x --intervalstyle=iso_8601")],
+            &[
+                ("user", "a"),
+                ("timezone", "UTC"),
+                ("extra_float_digits", "3"),
+                ("options", "-c datestyle=ISO\\ x --intervalstyle=iso_8601"),
+            ],
             &settings,
         )
         .expect("all known");
@@ -169,7 +178,10 @@ mod tests {
         let tracked = Tracked::new(&[]);
         let index = tracked.index("application_name").expect("tracked");
         let long = "ä".repeat(60);
-        for (name, expected) in [("psql", "psql - 10.0.0.1:5".to_string()), (long.as_str(), format!("{} - 10.0.0.1:5", "ä".repeat(25)))] {
+        for (name, expected) in [
+            ("psql", "psql - 10.0.0.1:5".to_string()),
+            (long.as_str(), format!("{} - 10.0.0.1:5", "ä".repeat(25))),
+        ] {
             let read = read_pairs(&[("application_name", name)], &settings).expect("fits");
             assert_eq!(read.value(index), Some(expected.as_str()));
         }

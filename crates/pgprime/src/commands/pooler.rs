@@ -100,6 +100,7 @@ impl Drop for PidFile {
 fn running_process(path: &Path) -> Option<i32> {
     let process = fs::read_to_string(path).ok()?.trim().parse().ok()?;
     let own = i32::try_from(std::process::id()).ok();
-    let exists = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), None) != Err(nix::errno::Errno::ESRCH);
+    let exists =
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), None) != Err(nix::errno::Errno::ESRCH);
     (exists && Some(process) != own).then_some(process)
 }

@@ -146,24 +146,6 @@ fn a_changed_result_type_is_an_error_for_a_client_that_remembers_the_old_one() {
     });
 }
 
-/// The same on a server that prepares the statement only after the change: it has no old plan to complain about.
-#[test]
-#[ignore = "not detected yet: the result has the new shape, the driver expects the old one"]
-fn a_changed_result_type_is_an_error_on_another_server() {
-    let (database, pooler) = database_behind_pooler("reshaped_elsewhere", 2);
-    let direct = |sql: &str| cluster().primary().psql(&database, sql).unwrap();
-    direct("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
-    run(async {
-        let (client, other) = (pooler.connect(&database).await, pooler.connect(&database).await);
-        let statement = client.prepare("SELECT * FROM t").await.unwrap();
-        assert_eq!(client.query(&statement, &[]).await.unwrap().len(), 1);
-        direct("ALTER TABLE t ALTER a TYPE float4");
-        // Takes the server that has the statement.
-        other.batch_execute("BEGIN").await.unwrap();
-        assert_eq!(sqlstate(client.query(&statement, &[]).await), "0A000");
-    });
-}
-
 /// This driver goes on before the failed request is over. What it sends then finds the server's statements as they were.
 async fn prepare_after_error(client: &Client, sql: &str) -> Statement {
     match client.prepare(sql).await {
