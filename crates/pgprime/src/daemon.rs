@@ -1,7 +1,9 @@
 //! Running in the background, and as another user.
 
 use std::env;
+use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,16 +13,18 @@ use nix::unistd::{Uid, User, setgid, setuid};
 
 /// Set in the environment of the process in the background.
 const CHILD_MARK: &str = "PGPRIME_BACKGROUND";
-/// A child that lives so long has read its configuration and bound its sockets.
-const START_WAIT: Duration = Duration::from_millis(500);
+/// How long the process in the background may take until it listens.
+const START_LIMIT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Whether this is the process in the background.
 pub(crate) fn is_child() -> bool {
     env::var_os(CHILD_MARK).is_some()
 }
 
-/// Starts the same command line again, detached from terminal and process group.
-pub(crate) fn start_child() -> anyhow::Result<()> {
+/// Starts the same command line again, detached from terminal and process group, and waits until it has written its
+/// pidfile, which it does when it listens.
+pub(crate) fn start_child(pidfile: &Path) -> anyhow::Result<()> {
     let program = env::current_exe().context("cannot find our own program")?;
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| program.clone().into());
@@ -34,12 +38,15 @@ pub(crate) fn start_child() -> anyhow::Result<()> {
         .process_group(0)
         .spawn()
         .context("cannot start in the background")?;
-    let until = Instant::now() + START_WAIT;
-    while Instant::now() < until {
+    let until = Instant::now() + START_LIMIT;
+    while fs::read_to_string(pidfile).ok().and_then(|text| text.trim().parse().ok()) != Some(child.id()) {
         if let Some(status) = child.try_wait()? {
             anyhow::bail!("ended at once ({status}): see the log, or run it in the foreground");
         }
-        thread::sleep(Duration::from_millis(20));
+        if Instant::now() >= until {
+            anyhow::bail!("process {} does not listen yet: see the log", child.id());
+        }
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }

@@ -36,8 +36,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(&arguments.config)?;
     if arguments.daemon && !daemon::is_child() {
-        require_files(&config)?;
-        daemon::start_child()?;
+        let pidfile = config.settings.pidfile.as_deref();
+        daemon::start_child(
+            pidfile.context("to run in the background, set pidfile (and logfile, to see what happens)")?,
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(user) = arguments.user.as_ref().or(config.settings.user.as_ref()) {
@@ -56,14 +58,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     pooler.run()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// In the background nobody would see messages or find the process without these.
-fn require_files(config: &Config) -> anyhow::Result<()> {
-    if config.settings.pidfile.is_none() {
-        anyhow::bail!("to run in the background, set pidfile (and logfile, to see what happens)");
-    }
-    Ok(())
 }
 
 fn default_workers() -> usize {
