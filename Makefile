@@ -30,7 +30,8 @@ demo: ## Start a private PostgreSQL and pgprime with load on it; options in ARGS
 
 test: setup check ## Install what is missing, check, build, and run all tests
 	$(CARGO) test --workspace --no-run
-	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --doc --quiet
+	$(CARGO) test --workspace --lib --bins --tests --no-fail-fast
 
 check: ## Format, lints and the shape of the code, without running any test
 	$(CARGO) fmt --all --check
