@@ -317,6 +317,9 @@ impl Core {
         if matches!(kind, Kind::Execute | Kind::Sync | Kind::Flush) {
             server.replay.record(message);
         }
+        if kind == Kind::Flush {
+            self.write_replies(server_id);
+        }
         self.tell_server(server_id, |out| match translated {
             Some(text) => encode::query(out, &text),
             None => out.extend_from_slice(message),

@@ -280,12 +280,12 @@ impl Core {
         self.tell_server(server_id, write);
     }
 
-    /// A reply of the pooler's own, in its place among the server's.
+    /// A reply of the pooler's own, in its place among the server's. It is written with the server's next one, or at a
+    /// Flush, as PostgreSQL would hold it back until then: a write of its own would cost as much as a request.
     fn write_in_turn(&mut self, id: ClientId, server_id: ServerId, written: Written) {
         if let Some(server) = self.servers.get_mut(server_id) {
             server.replies.push(Owner::Client(id), Reply::Written(written));
         }
-        self.write_replies(server_id);
     }
 
     /// DEALLOCATE in a simple query or in a statement about to be prepared: the server knows another name.

@@ -190,6 +190,7 @@ impl Core {
         message: &[u8],
         now: Instant,
     ) -> Result<(), Unasked> {
+        self.write_replies(id);
         match header.tag {
             tag::PARAMETER_STATUS => self.parameter_reported(id, header.body(message)),
             tag::READY_FOR_QUERY => return self.ready(id, header.body(message), now),
