@@ -16,6 +16,9 @@ use super::state::{Core, Effect, Mode};
 
 /// A message of which less is there is held back; a larger one goes on piece by piece.
 const HOLD_BYTES_MAX: usize = 16 * 1024;
+/// A Parse is held whole, as its text says which statement it is. PostgreSQL itself takes texts of up to 1 GiB; longer
+/// ones than this can be sent as simple queries, which stream.
+const PARSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A client that waits may leave so much in its buffer before its socket is no longer read.
 const WAITING_INPUT_BYTES_MAX: usize = 64 * 1024;
 /// A connection whose peer takes so much without reading is not read from either.
@@ -194,7 +197,7 @@ impl Core {
         let can_begin = is_whole || (streams && bytes.len() >= HOLD_BYTES_MAX);
         if !can_begin {
             // Half a message must not hold a server.
-            let held_max = if matches!(kind, Kind::Parse) { usize::MAX } else { HOLD_BYTES_MAX };
+            let held_max = if kind == Kind::Parse { PARSE_BYTES_MAX } else { HOLD_BYTES_MAX };
             if header.len > held_max && !streams {
                 self.end_client(
                     id,

@@ -12,6 +12,8 @@ pub(crate) const NAME_PREFIX: &str = "PGPRIME_";
 const USES_TO_KEEP: u32 = 2;
 /// The registry is swept of texts that nobody uses when it has grown to this many, then again at twice what is left.
 const SWEEP_AT_MIN: usize = 4_096;
+/// The same for the bytes of all texts.
+const SWEEP_AT_BYTES_MIN: usize = 32 * 1024 * 1024;
 
 /// A statement's number, unique over all workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +70,9 @@ pub(crate) struct Registry {
     by_text: HashMap<Arc<Text>, Known>,
     next_id: u64,
     sweep_at: usize,
+    /// Bytes of all texts.
+    bytes: usize,
+    sweep_at_bytes: usize,
 }
 
 /// How often a text has been prepared.
@@ -80,7 +85,13 @@ pub(crate) enum Frequency {
 impl Registry {
     /// `worker` keeps the numbers of several workers apart.
     pub(crate) fn new(worker: u16) -> Self {
-        Self { by_text: HashMap::new(), next_id: u64::from(worker) << 48, sweep_at: SWEEP_AT_MIN }
+        Self {
+            by_text: HashMap::new(),
+            next_id: u64::from(worker) << 48,
+            sweep_at: SWEEP_AT_MIN,
+            bytes: 0,
+            sweep_at_bytes: SWEEP_AT_BYTES_MIN,
+        }
     }
 
     /// The statement with this text, the same object each time.
@@ -91,6 +102,7 @@ impl Registry {
             return (Arc::clone(&known.statement), frequency);
         }
         self.sweep_if_large();
+        self.bytes += query.len() + parameter_types.len();
         let id = StatementId(self.next_id);
         self.next_id += 1;
         let text = Arc::new(Text { query: query.into(), parameter_types: parameter_types.into() });
@@ -102,14 +114,16 @@ impl Registry {
 
     /// The statement with this text, if it is known.
     pub(crate) fn find(&self, query: &[u8], parameter_types: &[u8]) -> Option<StatementId> {
-        let text = Text { query: query.into(), parameter_types: parameter_types.into() };
+        let text = TextRef { query, parameter_types };
         self.by_text.get(&text).map(|known| known.statement.id)
     }
 
     fn sweep_if_large(&mut self) {
-        if self.by_text.len() >= self.sweep_at {
+        if self.by_text.len() >= self.sweep_at || self.bytes >= self.sweep_at_bytes {
             self.by_text.retain(|_, known| Arc::strong_count(&known.statement) > 1);
             self.sweep_at = (self.by_text.len() * 2).max(SWEEP_AT_MIN);
+            self.bytes = self.by_text.keys().map(|text| text.query.len() + text.parameter_types.len()).sum();
+            self.sweep_at_bytes = (self.bytes * 2).max(SWEEP_AT_BYTES_MIN);
         }
     }
 }
@@ -356,5 +370,10 @@ mod tests {
             registry.intern(format!("SELECT {n}").as_bytes(), &[0, 0]);
         }
         assert!(registry.by_text.len() <= SWEEP_AT_MIN);
+        let long = vec![b' '; 1024 * 1024];
+        for n in 0..100 {
+            registry.intern(&[format!("SELECT {n}").as_bytes(), &long].concat(), &[0, 0]);
+        }
+        assert!(registry.bytes <= SWEEP_AT_BYTES_MIN + long.len() + 100);
     }
 }
