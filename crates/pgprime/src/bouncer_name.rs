@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::commands::pooler;
+use crate::exit;
 
 const USAGE: &str = "\
 Usage: pgbouncer [OPTION]... CONFIG_FILE
@@ -49,7 +50,7 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("pgbouncer: {error:#}");
+        eprintln!("pgbouncer: {}", exit::describe(&error));
         ExitCode::from(EXIT_FAILURE)
     })
 }

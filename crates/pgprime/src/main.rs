@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("pgprime: {error:#}");
+            eprintln!("pgprime: {}", exit::describe(&error));
             ExitCode::from(exit::USAGE)
         }
     }
