@@ -14,7 +14,7 @@ use crate::mail::Detail;
 use Type::{Big, Int, Text};
 
 /// What SHOW can show, for HELP and for errors.
-pub(super) const TOPICS: &str = "ACTIVE_SOCKETS|CLIENTS|CONFIG|DATABASES|HELP|LISTS|POOLS|SERVERS|SOCKETS|STATE|\
+pub(super) const TOPICS: &str = "ACTIVE_SOCKETS|CLIENTS|CONFIG|DATABASES|DNS_HOSTS|DNS_ZONES|HELP|LISTS|PEERS|PEER_POOLS|POOLS|SERVERS|SOCKETS|STATE|\
                                  STATS|STATS_AVERAGES|STATS_TOTALS|TOTALS|USERS|VERSION";
 
 /// The version as drivers read it: PgBouncer's, whose console this is.
@@ -42,6 +42,11 @@ pub(super) async fn table(context: &Context, topic: &str) -> Option<Table> {
         "lists" => lists(context).await,
         "config" => config(context),
         "state" => state(context),
+        // There are none: names are looked up by the system, and instances know nothing of one another.
+        "dns_hosts" => Table::new(&[("hostname", Text), ("ttl", Big), ("addrs", Text)]),
+        "dns_zones" => Table::new(&[("zonename", Text), ("serial", Text), ("count", Int)]),
+        "peers" => Table::new(&[("peer_id", Int), ("host", Text), ("port", Int), ("pool_size", Int)]),
+        "peer_pools" => Table::new(&PEER_POOL_COLUMNS),
         "version" => single("version", version()),
         "transaction_isolation" => single("transaction_isolation", "read committed".into()),
         "server_version" => single("server_version", SERVER_VERSION.into()),
@@ -298,6 +303,14 @@ fn server_row(server: &ServerRow, worker: usize) -> Vec<Cell> {
         unique_id(worker, server.id),
     ]
 }
+
+const PEER_POOL_COLUMNS: [(&str, Type); 5] = [
+    ("peer_id", Int),
+    ("cl_active_cancel_req", Int),
+    ("cl_waiting_cancel_req", Int),
+    ("sv_active_cancel", Int),
+    ("sv_login", Int),
+];
 
 const DATABASE_COLUMNS: [(&str, Type); 17] = [
     ("name", Text),
