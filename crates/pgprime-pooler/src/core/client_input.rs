@@ -24,6 +24,15 @@ const WAITING_INPUT_BYTES_MAX: usize = 64 * 1024;
 /// A connection whose peer takes so much without reading is not read from either.
 pub(super) const OUTPUT_BYTES_MAX: usize = 128 * 1024;
 
+/// What becomes of a client's prepared statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Statements {
+    /// They follow the client: names are translated.
+    Tracked,
+    /// Messages go on as they are.
+    Passed,
+}
+
 impl Core {
     /// Bytes from a client. They are handled, forwarded or kept: all are taken.
     pub fn handle_client_data(&mut self, id: ClientId, bytes: &[u8], now: Instant) {
@@ -209,7 +218,8 @@ impl Core {
         }
         let server = self.server_of(id, now)?;
         let message = bytes.get(..header.len).unwrap_or(bytes);
-        if self.tracks_statements(id) {
+        let statements = self.statements_of(id);
+        if statements == Statements::Tracked {
             let is_prepared = matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Close);
             if is_prepared && self.servers.get(server).is_some_and(|server| server.replies.is_skipping()) {
                 // The server ignores it up to Sync; so do we.
@@ -222,9 +232,9 @@ impl Core {
         }
         // Data for a COPY belongs to the request that began it. Outside of one, the server ignores it.
         if !matches!(kind, Kind::CopyData | Kind::CopyEnd) {
-            self.begin_request(id, server, now);
+            self.begin_request(id, server, statements, now);
         }
-        let taken = self.forward(id, server, kind, header, message);
+        let taken = self.forward(id, server, kind, header, message, statements);
         if taken < header.len
             && let Some(client) = self.clients.get_mut(id)
         {
@@ -248,9 +258,9 @@ impl Core {
         }
     }
 
-    fn begin_request(&mut self, id: ClientId, server_id: ServerId, now: Instant) {
+    fn begin_request(&mut self, id: ClientId, server_id: ServerId, statements: Statements, now: Instant) {
         // A client that keeps its server has statements there which only it can prepare again.
-        let is_repeatable = self.tracks_statements(id);
+        let is_repeatable = statements == Statements::Tracked;
         let Some(server) = self.servers.get_mut(server_id) else { return };
         if server.request_at.is_none() {
             server.request_at = Some(now);
@@ -274,9 +284,10 @@ impl Core {
         kind: Kind,
         header: Header,
         message: &[u8],
+        statements: Statements,
     ) -> usize {
         let owner = Owner::Client(id);
-        if self.tracks_statements(id)
+        if statements == Statements::Tracked
             && matches!(kind, Kind::Parse | Kind::Bind | Kind::Describe | Kind::Close)
         {
             if let Some(server) = self.servers.get_mut(server_id) {
@@ -289,7 +300,7 @@ impl Core {
             return self.forward_prepared(id, server_id, kind, header, message);
         }
         let translated = match kind {
-            Kind::Query if message.len() == header.len && self.tracks_statements(id) => {
+            Kind::Query if message.len() == header.len && statements == Statements::Tracked => {
                 self.translated_query(id, server_id, header.body(message))
             }
             _ => None,
@@ -330,11 +341,15 @@ impl Core {
         message.len()
     }
 
-    /// Whether the pooler keeps track of the client's prepared statements, because its servers change.
-    pub(super) fn tracks_statements(&self, id: ClientId) -> bool {
+    /// Prepared statements are tracked where a client's servers change.
+    fn statements_of(&self, id: ClientId) -> Statements {
         let mode =
             self.clients.get(id).and_then(|client| self.pool(client.pool)).map(|pool| pool.profile.mode);
-        self.settings.prepared_statements_max > 0 && mode != Some(Mode::Session)
+        if self.settings.prepared_statements_max > 0 && mode != Some(Mode::Session) {
+            Statements::Tracked
+        } else {
+            Statements::Passed
+        }
     }
 
     /// Whether a client is in the middle of sending a message to its server.

@@ -1,6 +1,7 @@
 //! Prepared statements of clients on servers that change: names are translated, and a statement is prepared on a
 //! server when the first client needs it there.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pgprime_wire::frame::Header;
@@ -198,22 +199,22 @@ impl Core {
     }
 
     /// The name by which the server has the statement from now on.
-    fn name_on_server(
+    fn name_on_server<'a>(
         &mut self,
         server_id: ServerId,
-        statement: Option<&Arc<Statement>>,
-        name: &[u8],
-    ) -> Box<[u8]> {
+        statement: Option<&'a Arc<Statement>>,
+        name: &'a [u8],
+    ) -> Cow<'a, [u8]> {
         match statement {
             Some(statement) => match self.ensure(server_id, statement) {
-                Name::OnServer => statement.server_name.clone(),
-                Name::Unnamed => Box::default(),
+                Name::OnServer => Cow::Borrowed(&statement.server_name),
+                Name::Unnamed => Cow::Borrowed(b""),
             },
             // Unknown here, so it must be unknown there: never another client's statement.
             None if name.is_empty() || name.starts_with(NAME_PREFIX.as_bytes()) => {
-                [b"?", name].concat().into()
+                Cow::Owned([b"?", name].concat())
             }
-            None => name.into(),
+            None => Cow::Borrowed(name),
         }
     }
 
