@@ -7,6 +7,7 @@
 //! * [`Dataset`] and [`load_sample_data`]: an insurer's data, the same for the same seed.
 //! * [`demo`]: all of it together: PostgreSQL, data, pooler, ten thousand clients, a report.
 //! * [`bench`]: the pooler compared with PostgreSQL itself and with other poolers.
+//! * [`verify`]: the waiting times that the capacity planner predicts, held against measured ones.
 //! * [`run_traffic`]: an insurer's application as load, on thousands of connections.
 
 mod bench;
@@ -32,6 +33,7 @@ mod select;
 mod server;
 mod text;
 mod traffic;
+mod verify;
 
 pub use bench::{BenchOptions, bench};
 pub use bench_report::{BenchReport, BenchRun, BenchTarget, LoginRun};
@@ -47,3 +49,7 @@ pub use pooler_process::PoolerCommand;
 pub use select::Protocol;
 pub use server::{Address, Server};
 pub use traffic::{TrafficOptions, TrafficReport, run_traffic};
+pub use verify::{
+    ActualLoad, Estimate, PoolerSays, VerifiedSize, VerifyOptions, VerifyReport, WaitMeasured, WaitReplayed,
+    verify,
+};

@@ -58,8 +58,8 @@ impl Limit {
         *self.wanted_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// Whether a client has waited for a place of late.
-    pub(crate) fn is_wanted(&self, now: Instant) -> bool {
+    /// Whether a client has waited for a place within the last second.
+    pub fn is_wanted(&self, now: Instant) -> bool {
         let wanted_at = *self.wanted_at.lock().unwrap_or_else(PoisonError::into_inner);
         wanted_at.is_some_and(|at| now.saturating_duration_since(at) < WANTED)
     }

@@ -53,6 +53,13 @@ pub enum Event<S> {
     ConnectFailed(Failure),
     /// A busy server is clean again.
     Released(Rest<S>),
+    /// A server taken by [`Pool::take_idle_one`] is as it was: to the pool it has idled all the time.
+    PutBack {
+        /// The server.
+        rest: Rest<S>,
+        /// Since when it has idled, as the pool said.
+        idle_since: Instant,
+    },
     /// A busy server is gone; its permit has been dropped.
     ServerClosed,
     /// An idle server is gone; its permit has been dropped.
@@ -219,6 +226,28 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
         ticket
     }
 
+    /// What [`Pool::request`] would assign at once, without the way through the queue: an idle server, when nobody waits.
+    /// It is busy from now on.
+    pub fn take_idle(&mut self) -> Option<S> {
+        if !self.waiters.is_empty() || self.paused {
+            return None;
+        }
+        let idle = self.pop_idle()?;
+        self.busy += 1;
+        self.post();
+        Some(idle.rest.server)
+    }
+
+    /// Takes this idle server, to look after it, and says since when it has idled. It is busy until
+    /// [`Event::PutBack`], [`Event::Released`] or [`Event::ServerClosed`].
+    pub fn take_idle_one(&mut self, server: S) -> Option<Instant> {
+        let index = self.idle.iter().position(|idle| idle.rest.server == server)?;
+        let idle = self.idle.remove(index)?;
+        self.busy += 1;
+        self.post();
+        Some(idle.idle_since)
+    }
+
     /// Leaves the queue; `false` when the client was served already.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let left = self.waiters.remove(ticket).is_some();
@@ -243,6 +272,10 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
             Event::Released(rest) => {
                 self.busy = self.busy.saturating_sub(1);
                 self.rest(Idle { rest, idle_since: now }, now, actions);
+            }
+            Event::PutBack { rest, idle_since } => {
+                self.busy = self.busy.saturating_sub(1);
+                self.rest(Idle { rest, idle_since }, now, actions);
             }
             Event::ServerClosed => self.busy = self.busy.saturating_sub(1),
             Event::IdleServerClosed(server) => self.idle.retain(|idle| idle.rest.server != server),
@@ -297,6 +330,11 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
         self.retry.is_failing()
     }
 
+    /// When a connection may be attempted again, while attempts fail.
+    pub fn next_attempt(&self) -> Option<Instant> {
+        self.retry.next_attempt()
+    }
+
     /// Whether a server opened at `since` is to be closed instead of used again.
     pub fn is_stale(&self, since: Instant) -> bool {
         self.stale_before.is_some_and(|stale_before| since <= stale_before)
@@ -335,7 +373,11 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
                 return;
             }
         }
-        self.idle.push_back(idle);
+        // In the order in which they fell idle; one that was looked after goes back to its place.
+        match self.idle.iter().rev().take_while(|other| other.idle_since > idle.idle_since).count() {
+            0 => self.idle.push_back(idle),
+            newer => self.idle.insert(self.idle.len() - newer, idle),
+        }
     }
 
     fn reason_to_close(&self, idle: &Idle<S>, now: Instant) -> Option<CloseReason> {
@@ -372,12 +414,15 @@ impl<C: Copy, S: Copy + PartialEq> Pool<C, S> {
 
     fn assign(&mut self, actions: &mut Vec<Action<C, S>>) {
         while !self.waiters.is_empty() {
-            let taken = if self.settings.round_robin { self.idle.pop_front() } else { self.idle.pop_back() };
-            let Some(idle) = taken else { break };
+            let Some(idle) = self.pop_idle() else { break };
             let Some((client, since)) = self.waiters.pop() else { break };
             self.busy += 1;
             actions.push(Action::Assign(Waited { client, since }, idle.rest.server));
         }
+    }
+
+    fn pop_idle(&mut self) -> Option<Idle<S>> {
+        if self.settings.round_robin { self.idle.pop_front() } else { self.idle.pop_back() }
     }
 
     /// While the database is down for good, waiting clients are told so. The next attempt is carried by the first client

@@ -48,6 +48,11 @@ impl Retry {
             .is_some_and(|failing| failing.rejected || now.duration_since(failing.since) >= patience)
     }
 
+    /// Until when attempts pause, while they fail.
+    pub(crate) fn next_attempt(&self) -> Option<Instant> {
+        self.failing.as_ref().map(|failing| failing.next_attempt)
+    }
+
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.is_some()
     }

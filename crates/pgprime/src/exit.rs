@@ -4,6 +4,8 @@
 pub(crate) const FINDING: u8 = 1;
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
+/// The database could not be reached.
+pub(crate) const UNREACHABLE: u8 = 3;
 
 /// An error with its causes, each said once: many errors name their cause themselves.
 pub(crate) fn describe(error: &anyhow::Error) -> String {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, demo, pooler};
+use commands::{bench, demo, plan, pooler};
 
 /// Keeps a PostgreSQL service fast for 10,000 concurrent users.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Pooler(pooler::Arguments),
     /// Bring up a private PostgreSQL with sample data and a pooler, and let clients work on it
     Demo(demo::Arguments),
+    /// Calculate every size from load and limits: pools, waiting times, PostgreSQL's settings
+    Plan(Box<plan::Arguments>),
     /// Measure poolers beside one another on the same private PostgreSQL
     Bench(bench::Arguments),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Pooler(arguments) => pooler::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {

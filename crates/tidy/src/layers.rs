@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("pgprime-pooler", 2),
     ("pgprime-client", 2),
     ("pgprime-advisor", 3),
+    ("pgprime-planner", 3),
     ("pgprime-views", 3),
     ("pgprime-monitor", 3),
     ("pgprime-api", 4),

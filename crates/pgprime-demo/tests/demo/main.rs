@@ -1,6 +1,7 @@
 //! The sample data and the load generator against a real PostgreSQL.
 
 mod poolers;
+mod verify;
 
 use std::sync::atomic::AtomicBool;
 

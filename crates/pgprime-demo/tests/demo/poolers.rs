@@ -7,7 +7,7 @@ use pgprime_demo::{BenchOptions, DemoOptions, PoolerCommand, Protocol, Statement
 const POOLER: &str = "/usr/sbin/pgbouncer";
 
 /// The command that starts the installed pooler; it refuses to run as root.
-fn pooler_command() -> Option<String> {
+pub(crate) fn pooler_command() -> Option<String> {
     let is_root = nix::unistd::geteuid().is_root();
     let user = if is_root { "-u postgres" } else { "" };
     Path::new(POOLER).exists().then(|| format!("{POOLER} -q {user} {{config}}"))

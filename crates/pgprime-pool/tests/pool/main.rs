@@ -235,6 +235,28 @@ fn idle_servers_go_in_time_but_not_below_the_minimum() {
 }
 
 #[test]
+fn taking_without_a_request_respects_the_queue_and_looking_after_keeps_the_place() {
+    let mut bench = Bench::new(PoolSettings { size_min: 3, ..settings() }, budget(3));
+    assert_eq!(bench.pool.take_idle(), None);
+    bench.tick(Demand::InUse);
+    for server in [10, 11, 12] {
+        bench.pass(1);
+        bench.connected(server);
+    }
+    let (first, rest) = (bench.now - Duration::from_millis(2), bench.rest(10));
+    assert_eq!(bench.pool.take_idle_one(10), Some(first));
+    assert_eq!(bench.pool.take_idle_one(10), None);
+    assert_eq!(bench.handle(Event::PutBack { rest, idle_since: first }), NOTHING);
+    assert_eq!(bench.pool.counts(), PoolCounts { waiting: 0, idle: 3, busy: 0, connecting: 0 });
+    let taken: Vec<u32> = std::iter::from_fn(|| bench.pool.take_idle()).collect();
+    assert_eq!(taken, [12, 11, 10]);
+    bench.request(1);
+    bench.handle(Event::Released(rest));
+    bench.request(2);
+    assert_eq!(bench.pool.take_idle(), None, "2 waits and comes first");
+}
+
+#[test]
 fn pause_closes_and_holds_and_resume_serves() {
     let mut bench = Bench::new(PoolSettings { size_min: 1, ..settings() }, budget(2));
     bench.request(1);

@@ -11,6 +11,7 @@ mod drivers;
 mod faults;
 mod harness;
 mod isolation;
+mod plan;
 mod prepared;
 mod psql;
 mod restart;

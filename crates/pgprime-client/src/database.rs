@@ -1,0 +1,249 @@
+//! The database as an application sees it: three roles, their sizes, one report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgprime_pool::Limit;
+use serde::Serialize;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::access::Access;
+use crate::config::{DatabaseConfig, LiveLimits, PoolSize, Sizes};
+use crate::connect;
+use crate::connection::Common;
+use crate::connector::Connector;
+use crate::consistency::{Freshness, Session};
+use crate::counters::{Counters, QueryCounts};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::pool::{Pool, PoolOptions, PoolReport};
+use crate::replica::{Replica, ReplicaReport};
+use crate::roles::Roles;
+use crate::session::Role;
+use crate::tls::Tls;
+
+/// How often the replica's lag is looked at: often enough to notice it well before the default limit of 5 s.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What the database itself says of its limits.
+const LIMITS: &str = "SELECT name, setting::bigint FROM pg_catalog.pg_settings WHERE name IN \
+                      ('max_connections', 'superuser_reserved_connections', 'reserved_connections')";
+
+/// A database with its pools: main, read and admin. Clones are the same.
+///
+/// When the last clone is dropped, its pools are closed.
+#[derive(Clone, Debug)]
+pub struct Database {
+    owner: Arc<Owner>,
+}
+
+/// Ends the watch over the replica with the last clone.
+#[derive(Debug)]
+struct Owner {
+    roles: Arc<Roles>,
+    sizes: Sizes,
+    watch: Option<AbortHandle>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+    }
+}
+
+/// A database with its pools at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct DatabaseReport {
+    /// The service's own pool.
+    pub main: RoleReport,
+    /// Reads: the replica's pool, or no pool where reads use the main one.
+    pub read: RoleReport,
+    /// Long analytical queries.
+    pub admin: RoleReport,
+    /// Whether reads go to the replica, and why not; `null` without one.
+    pub replica: Option<ReplicaReport>,
+}
+
+/// One role at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoleReport {
+    /// Its pool, if it has one of its own.
+    pub pool: Option<PoolReport>,
+    /// What its statements came to.
+    pub queries: QueryCounts,
+}
+
+impl Database {
+    /// Opens the pools and warms them up: when this returns, the first request finds its connection open.
+    ///
+    /// A replica that cannot be reached is no error: reads go to the main database until it can be.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a configuration that cannot be used, [`Error::Down`] when the main database cannot be reached.
+    pub async fn connect(config: DatabaseConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let sizes = size_up(&config).await?;
+        for note in &sizes.notes {
+            tracing::info!("{note}");
+        }
+        // One budget for both, so that a configured admin pool never adds to what was calculated.
+        let budget = Limit::new(sizes.main.max.saturating_add(sizes.admin.max));
+        let main = start(&config, Role::Main, config.endpoint()?, sizes.main, Arc::clone(&budget));
+        let admin = start(&config, Role::Admin, config.endpoint()?, sizes.admin, budget);
+        let read = match (config.read_endpoint()?, sizes.read) {
+            (Some(endpoint), Some(size)) => Some(start(&config, Role::Read, endpoint, size, Limit::new(0))),
+            _ => None,
+        };
+        main.warm_up().await?;
+        admin.warm_up().await?;
+        let replica = read.map(|pool| Arc::new(Replica::new(pool, config.replica_lag_max)));
+        let roles = Arc::new(Roles {
+            main,
+            admin,
+            replica,
+            retry: config.retry,
+            slow: config.slow_query,
+            counters: <[Counters; 3]>::default(),
+        });
+        let watch = match &roles.replica {
+            Some(replica) => {
+                if let Err(error) = replica.pool.warm_up().await {
+                    tracing::warn!(%error, "the replica is out of reach: reading from the main database");
+                }
+                replica.look(&roles.main).await;
+                Some(watch_replica(&roles))
+            }
+            None => None,
+        };
+        Ok(Self { owner: Arc::new(Owner { roles, sizes, watch }) })
+    }
+
+    /// The service's own statements, and all writes.
+    pub fn main(&self) -> Access {
+        self.access(Role::Main)
+    }
+
+    /// Statements that only read: on the replica, or on the main database where there is none, it lags too far, or cannot be
+    /// reached. Writes are refused either way.
+    pub fn read(&self) -> Access {
+        self.access(Role::Read)
+    }
+
+    /// Long analytical statements, with connections, memory and time of their own.
+    pub fn admin(&self) -> Access {
+        self.access(Role::Admin)
+    }
+
+    /// One user's work: its reads see its writes although they may run on the replica.
+    pub fn session(&self, freshness: Freshness) -> Session {
+        Session::new(self.main(), self.read(), freshness)
+    }
+
+    /// The sizes that were calculated or given.
+    pub fn sizes(&self) -> &Sizes {
+        &self.owner.sizes
+    }
+
+    /// All pools at this moment.
+    pub fn report(&self) -> DatabaseReport {
+        let roles = &self.owner.roles;
+        let role = |role, pool: Option<&Pool<Connector>>| RoleReport {
+            pool: pool.map(Pool::report),
+            queries: roles.counters(role).report(),
+        };
+        let replica = roles.replica.as_deref();
+        DatabaseReport {
+            main: role(Role::Main, Some(&roles.main)),
+            read: role(Role::Read, replica.map(|replica| &replica.pool)),
+            admin: role(Role::Admin, Some(&roles.admin)),
+            replica: replica.map(Replica::report),
+        }
+    }
+
+    /// Hands out nothing more and closes all connections, those in use when they come back.
+    pub async fn close(&self) {
+        if let Some(watch) = &self.owner.watch {
+            watch.abort();
+        }
+        let roles = &self.owner.roles;
+        let replica = async {
+            if let Some(replica) = &roles.replica {
+                replica.pool.close().await;
+            }
+        };
+        tokio::join!(roles.main.close(), roles.admin.close(), replica);
+    }
+
+    fn access(&self, role: Role) -> Access {
+        Access::new(Arc::clone(&self.owner.roles), role)
+    }
+}
+
+/// The sizes; the database is asked for its limits only when the configuration does not say them.
+async fn size_up(config: &DatabaseConfig) -> Result<Sizes, Error> {
+    if let Ok(sizes) = config.pool_sizes(None) {
+        return Ok(sizes);
+    }
+    let live = match timeout(config.connect_timeout, live_limits(config)).await {
+        Ok(live) => live?,
+        Err(_) => return Err(Error::Usage("the database did not say its max_connections in time".to_owned())),
+    };
+    Ok(config.pool_sizes(Some(live))?)
+}
+
+async fn live_limits(config: &DatabaseConfig) -> Result<LiveLimits, Error> {
+    let down = |cause| Error::Down { pool: Role::Main.name(), cause: Arc::new(cause) };
+    let client = connect::connect(&config.url, config.connect_timeout).await.map_err(down)?.client;
+    let mut limits = LiveLimits { max_connections: 0, reserved_connections: 0 };
+    for message in client.simple_query(LIMITS).await? {
+        let number = connect::cell(&message, 1).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+        match connect::cell(&message, 0) {
+            Some("max_connections") => limits.max_connections = number,
+            Some(_) => limits.reserved_connections += number,
+            None => {}
+        }
+    }
+    Ok(limits)
+}
+
+fn start(
+    config: &DatabaseConfig,
+    role: Role,
+    (endpoint, tls): (Endpoint, Tls),
+    size: PoolSize,
+    budget: Arc<Limit>,
+) -> Pool<Connector> {
+    let settings = config.session_settings(role);
+    // The admin pool lives on statements of its own.
+    let statements = if role == Role::Admin { Vec::new() } else { config.statements.clone() };
+    let common = Common::new(endpoint, tls, role, settings, statements);
+    let options = PoolOptions {
+        timeout: config.timeout,
+        connect_timeout: config.connect_timeout,
+        idle_timeout: config.idle_timeout,
+        lifetime: config.lifetime,
+        check_after_idle: config.check_after_idle,
+        leak_after: if role == Role::Admin { config.admin.statement_timeout } else { config.leak_after },
+        ..PoolOptions::sized(size.min, size.max)
+    };
+    Pool::start(role.name(), Connector::new(common, config.pooling, config.connect_timeout), options, budget)
+}
+
+fn watch_replica(roles: &Arc<Roles>) -> AbortHandle {
+    let roles = Arc::downgrade(roles);
+    let watch = async move {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(roles) = roles.upgrade() else { return };
+            if let Some(replica) = &roles.replica {
+                replica.look(&roles.main).await;
+            }
+        }
+    };
+    tokio::spawn(watch).abort_handle()
+}

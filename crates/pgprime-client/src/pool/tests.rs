@@ -1,0 +1,8 @@
+//! The pool on a fake database, mostly in stopped time: what is tested is the pool, and to the millisecond.
+
+mod harness;
+mod health;
+mod outage;
+mod speed;
+mod storm;
+mod waiting;

@@ -1,0 +1,126 @@
+//! The server itself: version, role, settings, size.
+
+use serde::Serialize;
+use tokio_postgres::types::Type;
+
+use pgprime_capacity::postgres::{LiveSetting, SETTING_NAMES};
+
+use super::error::ObserveError;
+use super::missing::Missing;
+use super::session::{Attempt, Session, column, count};
+
+/// The oldest supported version, as `server_version_num`.
+const VERSION_NUMBER_MIN: u32 = 130_000;
+/// Settings that are read besides those that have a rule.
+const MORE_NAMES: &[&str] = &["reserved_connections", "data_directory"];
+/// Those that the server shows to members of pg_read_all_settings alone.
+const PRIVILEGED_NAMES: &[&str] = &["shared_preload_libraries", "data_directory"];
+
+/// The server, and who asked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Server {
+    /// As the server writes it, as `15.8 (Debian 15.8-0+deb12u1)`.
+    pub version: String,
+    /// The major version, as 15.
+    pub version_major: u32,
+    /// The database that was connected to.
+    pub database: String,
+    /// The role that asked.
+    pub role: String,
+    /// Whether it follows another server.
+    pub in_recovery: bool,
+    /// Seconds since it was started.
+    pub uptime_seconds: f64,
+    #[serde(skip)]
+    pub(super) role_quoted: String,
+    #[serde(skip)]
+    pub(super) sees_statistics: bool,
+    #[serde(skip)]
+    pub(super) sees_settings: bool,
+}
+
+impl Server {
+    /// The one grant that shows everything to a role that is no superuser.
+    pub(super) fn grant_monitor(&self) -> String {
+        format!("GRANT pg_monitor TO {};", self.role_quoted)
+    }
+}
+
+pub(super) async fn identify(session: &Session<'_>) -> Result<Server, ObserveError> {
+    let step = "ask for the version";
+    let row = session.row(step, "SHOW server_version_num").await?;
+    let text: &str = row.try_get(0).map_err(ObserveError::answer(step))?;
+    let number: u32 =
+        text.parse().map_err(|_| ObserveError::Answer { step, reason: format!("version {text:?}") })?;
+    if number < VERSION_NUMBER_MIN {
+        // Two numbers made up the major version before 10.
+        let version = if number < 100_000 {
+            format!("{}.{}", number / 10_000, number / 100 % 100)
+        } else {
+            (number / 10_000).to_string()
+        };
+        return Err(ObserveError::TooOld { version });
+    }
+    let step = "ask who asks";
+    let row = session.row(step, include_str!("../../sql/server.sql")).await?;
+    Ok(Server {
+        version: column(&row, step, "version")?,
+        version_major: number / 10_000,
+        database: column(&row, step, "database")?,
+        role: column(&row, step, "role")?,
+        in_recovery: column(&row, step, "in_recovery")?,
+        uptime_seconds: column::<f64>(&row, step, "uptime_seconds")?.max(0.0),
+        role_quoted: column(&row, step, "role_quoted")?,
+        sees_statistics: column(&row, step, "sees_statistics")?,
+        sees_settings: column(&row, step, "sees_settings")?,
+    })
+}
+
+pub(super) async fn settings(
+    session: &Session<'_>,
+    server: &Server,
+    missing: &mut Vec<Missing>,
+) -> Result<Vec<LiveSetting>, ObserveError> {
+    let step = "read the settings";
+    let names: Vec<&str> = SETTING_NAMES.iter().chain(MORE_NAMES).copied().collect();
+    let sql = include_str!("../../sql/settings.sql");
+    let rows = session.rows(step, sql, &[(&names, Type::TEXT_ARRAY)]).await?;
+    let live = |row| -> Result<LiveSetting, ObserveError> {
+        Ok(LiveSetting {
+            name: column(row, step, "name")?,
+            setting: column(row, step, "setting")?,
+            unit: column(row, step, "unit")?,
+            source: column(row, step, "source")?,
+            context: column(row, step, "context")?,
+            pending_restart: column(row, step, "pending_restart")?,
+        })
+    };
+    let settings: Vec<LiveSetting> = rows.iter().map(live).collect::<Result<_, _>>()?;
+    let is_hidden = |name: &&&str| find(&settings, name).is_none();
+    let hidden: Vec<&str> = PRIVILEGED_NAMES.iter().filter(is_hidden).copied().collect();
+    if !hidden.is_empty() && !server.sees_settings {
+        let why = "the server shows them to members of pg_read_all_settings, which is part of pg_monitor; libraries \
+                   loaded already must be kept when pg_stat_statements is added";
+        missing.push(Missing::new(&hidden.join(" and "), why).with_statement(server.grant_monitor()));
+    }
+    Ok(settings)
+}
+
+pub(super) fn find<'a>(settings: &'a [LiveSetting], name: &str) -> Option<&'a str> {
+    settings.iter().find(|live| live.name == name).map(|live| live.setting.as_str())
+}
+
+/// The server counts files for this, which may take longer than a plan should.
+pub(super) async fn size(
+    session: &Session<'_>,
+    missing: &mut Vec<Missing>,
+) -> Result<Option<u64>, ObserveError> {
+    let step = "measure the database";
+    match session.attempt(step, include_str!("../../sql/size.sql"), &[]).await? {
+        Attempt::Rows(rows) => rows.first().map(|row| count(row, step, "bytes")).transpose(),
+        Attempt::Refused { message, .. } => {
+            missing.push(Missing::new("the size of the database", message));
+            Ok(None)
+        }
+    }
+}
