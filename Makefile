@@ -12,10 +12,10 @@ PEER = $(if $(findstring --peer,$(ARGS)),,$(shell PATH="$$PATH:/usr/sbin" sh -c 
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and set-up comes before what needs it.
 .NOTPARALLEL:
-.PHONY: help setup build demo test check bench clean
+.PHONY: help setup build demo test check bench bench-client clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing for everything below
 	@scripts/setup.sh test
@@ -40,6 +40,9 @@ check: ## Format, lints and the shape of the code, without running any test
 
 bench: setup build ## Measure pgprime, and PgBouncer beside it where installed; options in ARGS="…"
 	target/release/pgprime bench $(PEER) $(ARGS)
+
+bench-client: setup ## Measure the library's pool beside deadpool, bb8 and sqlx; options in ARGS="…"
+	$(CARGO) run --release --quiet -p pool-bench -- $(ARGS)
 
 clean: ## Remove what was built or installed in this folder
 	$(CARGO) clean

@@ -8,11 +8,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::{Connection, RowStream, StatementRef};
-use crate::counters::Pace;
+use crate::counters::Meter;
 use crate::error::Error;
 use crate::keyset::{Keyset, Page};
 use crate::lease::PooledConnection;
-use crate::loggable::without_values;
 use crate::replica::Replica;
 use crate::retry::RetryPolicy;
 use crate::roles::{Roles, Side};
@@ -157,7 +156,7 @@ impl Access {
     /// One page of a query in pages, after `cursor` or the first.
     ///
     /// # Errors
-    /// As [`Access::query`], and [`Error::Usage`] for a cursor that is not of this query.
+    /// As [`Access::query`], and [`Error::Cursor`] for a cursor that is not of this query.
     #[track_caller]
     pub fn page<'a>(
         &'a self,
@@ -189,7 +188,7 @@ impl Access {
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<PooledConnection, Error>> + Send + '_ {
         let at = Location::caller();
-        async move { Ok(self.lease(at).await?.0) }
+        async move { Ok(self.roles.lease(self.role_now(), self.wait, at).await?.0) }
     }
 
     /// A connection if one idles at this moment, without waiting for it or opening one.
@@ -199,7 +198,7 @@ impl Access {
     }
 
     /// The rows of a statement one by one, with no more of them in memory than fit the socket. The connection is busy until
-    /// the last row or until the stream is dropped, which cancels the rest. Never tried again.
+    /// the last row or until the stream is dropped, which cancels the rest. Once it has begun it is never tried again.
     ///
     /// # Errors
     /// As [`Access::query`].
@@ -212,13 +211,39 @@ impl Access {
         let at = Location::caller();
         let statement = statement.into();
         async move {
-            let (connection, side) = self.lease(at).await?;
-            if let Some(begin) = self.roles.preamble(self.role, side, &connection) {
-                connection.begin(&begin).await?;
+            let mut tries = Tries { began: Instant::now(), failed: 0 };
+            loop {
+                let (connection, side) = self.lease(at).await?;
+                let was_closed = connection.is_closed();
+                match self.start_stream(connection, side, statement, parameters).await {
+                    Err(error) if self.may_repeat(was_closed, &error) => {
+                        self.pause(&mut tries, error).await?
+                    }
+                    outcome => return outcome,
+                }
             }
-            let rows = connection.query_stream(statement, parameters).await?;
-            Ok(Rows { rows: rows.detached(), connection: Some(connection) })
         }
+    }
+
+    async fn start_stream(
+        &self,
+        connection: PooledConnection,
+        side: Side,
+        statement: StatementRef<'_>,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Rows, Error> {
+        let preamble = self.roles.preamble(self.role, side, &connection);
+        let meter = self.roles.meter(self.role);
+        let start = async {
+            if let Some(begin) = &preamble {
+                connection.begin(begin).await?;
+            }
+            Ok(connection.query_stream(statement, parameters).await?.detached())
+        };
+        let outcome = meter.within(start).await;
+        meter.count_start(&outcome);
+        let end = if preamble.is_some() { Ending::Commit } else { Ending::Nothing };
+        Ok(Rows { rows: outcome?, connection: Some(connection), meter: Arc::clone(meter), end })
     }
 
     /// Runs one statement for many rows of parameters in one transaction, pipelined: one round trip for hundreds of them.
@@ -306,12 +331,15 @@ impl Access {
                 Err(error) => return End::RolledBack { error: E::from(error), is_retryable: false },
             };
             let begin = self.roles.begin(self.role, options, &connection);
-            let end = match Transaction::begin(connection, &begin).await {
+            let meter = Arc::clone(self.roles.meter(self.role));
+            let end = match Transaction::begin(connection, &begin, meter).await {
                 Ok(transaction) => {
                     let outcome = work(transaction.clone()).await;
                     transaction.end(outcome, options.writes).await
                 }
-                Err(error) => End::RolledBack { is_retryable: error.is_connection_lost(), error: E::from(error) },
+                Err(error) => {
+                    End::RolledBack { is_retryable: error.is_connection_lost(), error: E::from(error) }
+                }
             };
             match end {
                 End::RolledBack { is_retryable: true, error } => {
@@ -320,11 +348,20 @@ impl Access {
                     }
                 }
                 End::Uncertain(error) => {
-                    self.roles.counters(self.role).count_error(&error);
+                    self.roles.meter(self.role).count_error(&error);
                     return End::Uncertain(error);
                 }
                 end => return end,
             }
+        }
+    }
+
+    /// Whether a statement that failed may be sent again. `was_closed`: its connection was known to be gone before.
+    fn may_repeat(&self, was_closed: bool, error: &Error) -> bool {
+        match self.repeat {
+            // The loss was known before, so nothing can have been sent.
+            Repeat::Unsent => was_closed,
+            Repeat::Lost => error.is_connection_lost(),
         }
     }
 
@@ -333,7 +370,7 @@ impl Access {
         tries.failed += 1;
         match self.policy.pause(tries.failed, tries.began.elapsed(), fastrand::f64()) {
             Some(pause) => {
-                self.roles.counters(self.role).count_retry();
+                self.roles.meter(self.role).count_retry();
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
@@ -359,35 +396,18 @@ impl Access {
             let (connection, side) = self.lease(at).await?;
             let preamble = self.roles.preamble(self.role, side, &connection);
             let was_closed = connection.is_closed();
-            let began = Instant::now();
-            let outcome = request.run(&connection, preamble.as_deref()).await;
-            self.count(&request, began.elapsed(), &outcome);
+            let (meter, began) = (self.roles.meter(self.role), Instant::now());
+            let outcome = meter.within(request.run(&connection, preamble.as_deref())).await;
+            meter.count(request.statement, began, &outcome);
             let error = match outcome {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let again = match self.repeat {
-                // The loss was known before, so nothing can have been sent.
-                Repeat::Unsent => was_closed,
-                Repeat::Lost => error.is_connection_lost(),
-            };
-            if !again {
+            if !self.may_repeat(was_closed, &error) {
                 return Err(error);
             }
             drop(connection);
             self.pause(&mut tries, error).await?;
-        }
-    }
-
-    fn count(&self, request: &Request<'_>, elapsed: Duration, outcome: &Result<Answer, Error>) {
-        let slow = self.roles.slow;
-        if self.roles.counters(self.role).count(elapsed, slow, outcome) == Pace::Slow {
-            let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-            let statement = match request.statement {
-                StatementRef::Named(name) => name.to_owned(),
-                StatementRef::Text(sql) => without_values(sql),
-            };
-            tracing::warn!(pool = self.role.name(), elapsed_ms, %statement, "slow query");
         }
     }
 }
@@ -429,9 +449,10 @@ impl Request<'_> {
             Want::Rows => {
                 Answer { rows: connection.query(self.statement, self.parameters).await?, ..Answer::default() }
             }
-            Want::Count => {
-                Answer { count: connection.execute(self.statement, self.parameters).await?, ..Answer::default() }
-            }
+            Want::Count => Answer {
+                count: connection.execute(self.statement, self.parameters).await?,
+                ..Answer::default()
+            },
         })
     }
 }
@@ -448,6 +469,15 @@ fn at_most_one(mut rows: Vec<Row>) -> Result<Option<Row>, Error> {
 pub struct Rows {
     rows: RowStream<'static>,
     connection: Option<PooledConnection>,
+    meter: Arc<Meter>,
+    end: Ending,
+}
+
+/// What has to be said after the last row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Nothing,
+    Commit,
 }
 
 impl Rows {
@@ -456,10 +486,16 @@ impl Rows {
     /// # Errors
     /// [`Error::Query`]; no more rows come then.
     pub async fn next(&mut self) -> Result<Option<Row>, Error> {
-        let row = self.rows.next().await;
-        if !matches!(row, Ok(Some(_))) {
-            self.connection = None;
+        let row = self.meter.within(self.rows.next()).await;
+        if matches!(row, Ok(Some(_))) {
+            return row;
         }
-        row
+        let outcome = match (row, self.connection.take()) {
+            (Ok(_), Some(connection)) if self.end == Ending::Commit => {
+                self.meter.within(connection.end("COMMIT")).await
+            }
+            (row, _) => row.map(drop),
+        };
+        outcome.inspect_err(|error| self.meter.count_error(error)).map(|()| None)
     }
 }

@@ -50,13 +50,13 @@ pub struct DatabaseConfig {
     pub connect_timeout: Duration,
     /// `max_connections` of the database (`DATABASE_MAX_CONNECTIONS`); read from the database when not given.
     pub max_connections: Option<u32>,
-    /// Instances of the application, which divide the database's connections. Default 1.
+    /// Instances of the application, which divide the database's connections (`DATABASE_INSTANCES`). Default 1.
     pub instances: u32,
     /// The fraction of `max_connections` that all instances may use together. Default 0.8, so that maintenance and
     /// monitoring always find a connection.
     pub safety_margin: f64,
-    /// Requests per second to be expected over all instances, for the minimum. Without it pools start with one connection and
-    /// follow the load they observe.
+    /// Requests per second to be expected over all instances, for the minimum (`DATABASE_EXPECTED_RPS`). Without it pools
+    /// start with one connection and follow the load they observe.
     pub requests_per_s: Option<f64>,
     /// How long a request keeps a connection busy, on average. Default 20 ms, the assumption of `pgprime plan`.
     pub service_time: Duration,
@@ -65,7 +65,8 @@ pub struct DatabaseConfig {
     /// What stands between the application and PostgreSQL. Default: it is found out.
     pub pooling: Pooling,
     /// A statement of the main and read pools is cancelled after this time. Default 30 s: longer than anybody waits, short
-    /// enough to stop what runs away. Zero is no limit.
+    /// enough to stop what runs away. Zero is no limit. When nothing is heard for 5 s more, server or network hang: then the
+    /// statement is given up on this side.
     pub statement_timeout: Duration,
     /// A transaction that does nothing is ended after this time. Default 60 s: it holds locks and keeps vacuum from cleaning.
     /// Zero is no limit.
@@ -188,6 +189,8 @@ impl DatabaseConfig {
         self.pool_max = found.pool_max.or(self.pool_max);
         self.timeout = found.timeout.unwrap_or(self.timeout);
         self.max_connections = found.max_connections.or(self.max_connections);
+        self.instances = found.instances.unwrap_or(self.instances);
+        self.requests_per_s = found.requests_per_s.or(self.requests_per_s);
         sizes::check_order(self.pool_min, self.pool_max)
     }
 
@@ -322,6 +325,8 @@ mod tests {
             ("DATABASE_POOL_MAX", " 20 "),
             ("DATABASE_POOL_TIMEOUT", "2.5"),
             ("DATABASE_MAX_CONNECTIONS", "100"),
+            ("DATABASE_INSTANCES", "5"),
+            ("DATABASE_EXPECTED_RPS", "1e3"),
             ("REDIS_URL", "redis://:secret@localhost"),
         ])
         .unwrap();
@@ -330,6 +335,7 @@ mod tests {
             (Some(5), Some(20), Some(100))
         );
         assert_eq!(config.timeout, Duration::from_millis(2_500));
+        assert_eq!((config.instances, config.requests_per_s), (5, Some(1_000.0)));
         let shown = format!("{config:?}");
         assert!(!shown.contains("secret"), "{shown}");
         assert!(shown.contains("localhost:6432/pd_prime_demo as app_user"), "{shown}");
@@ -366,6 +372,12 @@ mod tests {
                 "DATABASE_MAX_CONNECTIONS",
                 "99999999999",
                 "DATABASE_MAX_CONNECTIONS is `99999999999`, not a whole number",
+            ),
+            ("DATABASE_INSTANCES", "0", "DATABASE_INSTANCES is 0; give at least 1"),
+            (
+                "DATABASE_EXPECTED_RPS",
+                "-3",
+                "DATABASE_EXPECTED_RPS is `-3`, not a number of requests per second",
             ),
             ("DATABASE_POOL_TIMEOUT", "NaN", "DATABASE_POOL_TIMEOUT is `NaN`, not a number of seconds; give"),
             ("DATABASE_POOL_TIMEOUT", "-1", "DATABASE_POOL_TIMEOUT is `-1`, not a number of seconds"),

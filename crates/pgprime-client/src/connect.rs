@@ -260,8 +260,8 @@ where
     loop {
         match poll_fn(|cx| connection.poll_message(cx)).await {
             Some(Ok(AsyncMessage::Notice(notice))) => {
-                let code = notice.code().code();
-                tracing::debug!(severity = notice.severity(), code, message = notice.message(), "notice");
+                // Its text is a function's own, and may hold what nobody should read in a log.
+                tracing::debug!(severity = notice.severity(), sqlstate = notice.code().code(), "notice");
             }
             Some(Ok(_)) => {}
             // Whoever waits for an answer gets the error, too, and handles it.

@@ -30,8 +30,8 @@ const PIPELINE_MAX: usize = 1_000;
 
 /// A connection to the database.
 ///
-/// All methods take `&self`: a request may be sent before the one before it is answered (`tokio::join!`), and they are
-/// run in the order in which they were sent. A future dropped halfway leaves the connection unclean; its pool cancels what
+/// All methods take `&self`: a request may be sent before the one before it is answered (`tokio::join!`), and they are run in
+/// the order in which they were sent; at its first use a statement is prepared before it is sent. A future dropped halfway leaves the connection unclean; its pool cancels what
 /// still runs before anybody else gets it.
 pub struct Connection {
     executor: Arc<Executor>,

@@ -10,7 +10,8 @@ use crate::access::Access;
 use crate::connection::StatementRef;
 use crate::error::Error;
 use crate::lease::PooledConnection;
-use crate::replica::position_on;
+use crate::replica::end_on;
+use crate::retry::RetryPolicy;
 use crate::transaction::{End, Transaction, TransactionOptions};
 
 /// What a read does while the replica has not got this session's last write yet.
@@ -46,7 +47,24 @@ impl Session {
         Self { main, read, freshness, written: Written::Nothing }
     }
 
-    /// The position in the WAL up to which this session has written, for another instance to go on with.
+    /// The same session with another retry policy.
+    #[must_use]
+    pub fn with_retry(mut self, policy: RetryPolicy) -> Self {
+        self.main = self.main.with_retry(policy);
+        self.read = self.read.with_retry(policy);
+        self
+    }
+
+    /// The same session with another limit on the time of waiting for a connection.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.main = self.main.with_wait(wait);
+        self.read = self.read.with_wait(wait);
+        self
+    }
+
+    /// The position in the WAL up to which this session has written, for another instance to go on with; `None` without a
+    /// replica.
     pub fn position(&self) -> Option<PgLsn> {
         match self.written {
             Written::UpTo(position) => Some(position),
@@ -67,8 +85,10 @@ impl Session {
         let is_fresh = match (self.written, self.freshness) {
             (Written::Nothing, _) => true,
             (Written::Unknown, _) => false,
-            (Written::UpTo(position), Freshness::Avoid) => replica.has(position),
-            (Written::UpTo(position), Freshness::Wait(wait_max)) => replica.wait_for(position, wait_max).await,
+            (Written::UpTo(position), Freshness::Avoid) => replica.has_now(position).await,
+            (Written::UpTo(position), Freshness::Wait(wait_max)) => {
+                replica.wait_for(position, wait_max).await
+            }
         };
         if is_fresh { self.read.clone() } else { self.read.clone().on_main() }
     }
@@ -107,7 +127,10 @@ impl Session {
     /// # Errors
     /// As [`Access::transaction`].
     #[track_caller]
-    pub fn transaction<'a, T, E, F, Fut>(&'a mut self, work: F) -> impl Future<Output = Result<T, E>> + Send + 'a
+    pub fn transaction<'a, T, E, F, Fut>(
+        &'a mut self,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + 'a
     where
         T: Send + 'a,
         E: From<Error> + Send + 'a,
@@ -136,9 +159,11 @@ impl Session {
             let before = std::mem::replace(&mut self.written, Written::Unknown);
             match self.main.transact(options, work, at).await {
                 End::Committed(value, connection) => {
-                    let position = position_after(connection).await;
                     self.written = before;
-                    self.saw(position);
+                    // Without a replica all reads see all writes.
+                    if self.read.replica().is_some() {
+                        self.saw(position_after(connection).await);
+                    }
                     Ok(value)
                 }
                 End::RolledBack { error, .. } => {
@@ -161,6 +186,6 @@ impl Session {
 
 /// The main database's position after a commit, which lies at or behind the commit's own.
 async fn position_after(connection: Option<PooledConnection>) -> Option<PgLsn> {
-    let outcome = position_on(&connection?).await;
+    let outcome = end_on(&connection?).await;
     outcome.inspect_err(|error| tracing::debug!(%error, "reading the position after a write")).ok()
 }

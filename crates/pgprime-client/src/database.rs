@@ -14,7 +14,7 @@ use crate::connect;
 use crate::connection::Common;
 use crate::connector::Connector;
 use crate::consistency::{Freshness, Session};
-use crate::counters::{Counters, QueryCounts};
+use crate::counters::{Meter, QueryCounts};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::pool::{Pool, PoolOptions, PoolReport};
@@ -25,6 +25,12 @@ use crate::tls::Tls;
 
 /// How often the replica's lag is looked at: often enough to notice it well before the default limit of 5 s.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long reads wait for a replica that is out of reach: there is the main database to read from.
+const READ_BREAKER: Duration = Duration::from_millis(250);
+
+/// How long a start waits for the replica's connections.
+const REPLICA_START_MAX: Duration = Duration::from_secs(2);
 
 /// What the database itself says of its limits.
 const LIMITS: &str = "SELECT name, setting::bigint FROM pg_catalog.pg_settings WHERE name IN \
@@ -97,22 +103,24 @@ impl Database {
             (Some(endpoint), Some(size)) => Some(start(&config, Role::Read, endpoint, size, Limit::new(0))),
             _ => None,
         };
-        main.warm_up().await?;
+        let (is_warm, ()) = tokio::join!(main.warm_up(), warm_up_replica(read.as_ref()));
+        is_warm?;
         admin.warm_up().await?;
         let replica = read.map(|pool| Arc::new(Replica::new(pool, config.replica_lag_max)));
+        let meter = |role, limit| Arc::new(Meter::new(role, config.slow_query, limit));
         let roles = Arc::new(Roles {
             main,
             admin,
             replica,
             retry: config.retry,
-            slow: config.slow_query,
-            counters: <[Counters; 3]>::default(),
+            meters: [
+                meter(Role::Main, config.statement_timeout),
+                meter(Role::Read, config.statement_timeout),
+                meter(Role::Admin, config.admin.statement_timeout),
+            ],
         });
         let watch = match &roles.replica {
             Some(replica) => {
-                if let Err(error) = replica.pool.warm_up().await {
-                    tracing::warn!(%error, "the replica is out of reach: reading from the main database");
-                }
                 replica.look(&roles.main).await;
                 Some(watch_replica(&roles))
             }
@@ -152,7 +160,7 @@ impl Database {
         let roles = &self.owner.roles;
         let role = |role, pool: Option<&Pool<Connector>>| RoleReport {
             pool: pool.map(Pool::report),
-            queries: roles.counters(role).report(),
+            queries: roles.meter(role).report(),
         };
         let replica = roles.replica.as_deref();
         DatabaseReport {
@@ -189,7 +197,9 @@ async fn size_up(config: &DatabaseConfig) -> Result<Sizes, Error> {
     }
     let live = match timeout(config.connect_timeout, live_limits(config)).await {
         Ok(live) => live?,
-        Err(_) => return Err(Error::Usage("the database did not say its max_connections in time".to_owned())),
+        Err(_) => {
+            return Err(Error::Usage("the database did not say its max_connections in time".to_owned()));
+        }
     };
     Ok(config.pool_sizes(Some(live))?)
 }
@@ -229,7 +239,20 @@ fn start(
         leak_after: if role == Role::Admin { config.admin.statement_timeout } else { config.leak_after },
         ..PoolOptions::sized(size.min, size.max)
     };
+    let options = match role {
+        Role::Read => PoolOptions { breaker: READ_BREAKER, ..options },
+        Role::Main | Role::Admin => options,
+    };
     Pool::start(role.name(), Connector::new(common, config.pooling, config.connect_timeout), options, budget)
+}
+
+/// An application starts without its replica, too.
+async fn warm_up_replica(pool: Option<&Pool<Connector>>) {
+    let Some(pool) = pool else { return };
+    // The look at it that follows says why it is not used.
+    if let Ok(Err(error)) = timeout(REPLICA_START_MAX, pool.warm_up()).await {
+        tracing::debug!(%error, "warming up the replica's pool");
+    }
 }
 
 fn watch_replica(roles: &Arc<Roles>) -> AbortHandle {

@@ -57,18 +57,20 @@ pub enum Error {
     #[error("pool {0} is closed; no connection is handed out any more")]
     Closed(&'static str),
     /// A statement failed, or the connection was lost while it ran.
-    #[error("query: {}", describe(source))]
+    #[error("query: {source}")]
     Query {
-        /// What the database or the driver said.
+        /// Why.
         #[source]
-        source: tokio_postgres::Error,
+        source: QueryError,
     },
     /// The connection was lost after COMMIT was sent: the transaction may or may not be in the database.
-    #[error("commit: the connection was lost after COMMIT was sent, so the outcome is not known; read before writing again")]
+    #[error(
+        "commit: the connection was lost after COMMIT was sent, so the outcome is not known; read before writing again"
+    )]
     CommitUncertain {
         /// How the connection was lost.
         #[source]
-        source: tokio_postgres::Error,
+        source: QueryError,
     },
     /// A statement that should give one row gave another number of them.
     #[error("query: {found} came where {expected} was asked for")]
@@ -78,6 +80,9 @@ pub enum Error {
         /// What came.
         found: &'static str,
     },
+    /// A cursor from outside is not one of this query.
+    #[error("this cursor is not one of this query; begin again with the first page")]
+    Cursor,
     /// The library was called in a way it cannot carry out.
     #[error("{0}")]
     Usage(String),
@@ -91,7 +96,7 @@ impl Error {
             Self::Down { cause, .. } => cause.step(),
             Self::Query { .. } | Self::Rows { .. } => Step::Query,
             Self::CommitUncertain { .. } => Step::Commit,
-            Self::Usage(_) => Step::Configure,
+            Self::Cursor | Self::Usage(_) => Step::Configure,
         }
     }
 
@@ -101,14 +106,18 @@ impl Error {
         match self {
             Self::Exhausted(_) | Self::Down { .. } => true,
             Self::Query { source } => source.code().is_some_and(is_conflict),
-            Self::Closed(_) | Self::CommitUncertain { .. } | Self::Rows { .. } | Self::Usage(_) => false,
+            Self::Closed(_)
+            | Self::CommitUncertain { .. }
+            | Self::Rows { .. }
+            | Self::Cursor
+            | Self::Usage(_) => false,
         }
     }
 
     /// Whether the connection was lost while a statement ran, so that its outcome is not known.
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Query { source } => is_lost(source),
+            Self::Query { source } => source.is_lost(),
             Self::CommitUncertain { .. } => true,
             _ => false,
         }
@@ -121,11 +130,16 @@ impl Error {
             Self::Exhausted(_) => "53300",
             Self::Down { cause, .. } => cause.sqlstate(),
             Self::Closed(_) => "57P03",
-            Self::Query { source } => source.code().map_or("08006", SqlState::code),
+            Self::Query { source } => match source.code() {
+                Some(code) => code.code(),
+                None if source.is_lost() => "08006",
+                // The driver could not turn a parameter or a column into the type asked for.
+                None => "42804",
+            },
             Self::CommitUncertain { .. } => "08007",
             Self::Rows { found: "no row", .. } => "02000",
             Self::Rows { .. } => "21000",
-            Self::Usage(_) => "22023",
+            Self::Cursor | Self::Usage(_) => "22023",
         }
     }
 }
@@ -148,7 +162,37 @@ impl From<ConfigError> for Error {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(source: tokio_postgres::Error) -> Self {
-        Self::Query { source }
+        Self::Query { source: QueryError::Driver(source) }
+    }
+}
+
+/// Why a statement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// What the database or the driver said.
+    #[error("{}", describe(.0))]
+    Driver(#[source] tokio_postgres::Error),
+    /// Nobody said anything: the server or the network hangs.
+    #[error("no answer within {}, which is longer than statement_timeout; whether it was carried out is not known", Span(*after))]
+    Silent {
+        /// How long the answer was waited for.
+        after: Duration,
+    },
+}
+
+impl QueryError {
+    fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Driver(error) => error.code(),
+            Self::Silent { .. } => None,
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Driver(error) => is_lost(error),
+            Self::Silent { .. } => true,
+        }
     }
 }
 
@@ -260,7 +304,10 @@ fn is_conflict(code: &SqlState) -> bool {
 fn is_lost(source: &tokio_postgres::Error) -> bool {
     match source.code() {
         Some(code) => code.code().starts_with("57P") || code.code().starts_with("08"),
-        None => source.is_closed() || std::error::Error::source(source).is_some_and(|cause| cause.is::<std::io::Error>()),
+        None => {
+            source.is_closed()
+                || std::error::Error::source(source).is_some_and(|cause| cause.is::<std::io::Error>())
+        }
     }
 }
 

@@ -82,30 +82,39 @@ impl Keyset {
 
     /// The statement for a page after a cursor: its keys are bound as text after the query's own `parameters`.
     pub fn next_page_sql(&self, parameters: usize) -> String {
-        format!("{} WHERE {} ORDER BY {}{}", self.select(), self.after(parameters), self.order(), self.limit())
+        format!(
+            "{} WHERE {} ORDER BY {}{}",
+            self.select(),
+            self.after(parameters),
+            self.order(),
+            self.limit()
+        )
     }
 
     /// Whether keys are named and their types are plain names.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.keys.is_empty() {
-            return Err(usage("a keyset needs at least one key: .key(\"id\", \"bigint\", Direction::Ascending)"));
+            return Err(usage(
+                "a keyset needs at least one key: .key(\"id\", \"bigint\", Direction::Ascending)",
+            ));
         }
         let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || " _.\"(),[]".contains(c));
         match self.keys.iter().find(|key| !plain(&key.type_name) || key.type_name.is_empty()) {
-            Some(key) => Err(usage(&format!("{:?} is no name of a type for the key {}", key.type_name, key.column))),
+            Some(key) => {
+                Err(usage(&format!("{:?} is no name of a type for the key {}", key.type_name, key.column)))
+            }
             None => Ok(()),
         }
     }
 
     /// The keys in a cursor.
     pub(crate) fn read_cursor(&self, cursor: &str) -> Result<Vec<String>, Error> {
-        let refused = || usage("this cursor is not one of this query; begin again with the first page");
         if cursor.len() > CURSOR_BYTES_MAX {
-            return Err(refused());
+            return Err(Error::Cursor);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
-        let keys: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| refused())?;
-        if keys.len() == self.keys.len() { Ok(keys) } else { Err(refused()) }
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::Cursor)?;
+        let keys: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| Error::Cursor)?;
+        if keys.len() == self.keys.len() { Ok(keys) } else { Err(Error::Cursor) }
     }
 
     /// Cuts the row that was asked for in excess, and makes the cursor from the last one that stays.
@@ -121,9 +130,10 @@ impl Keyset {
 
     fn write_cursor(&self, row: &Row) -> Result<String, Error> {
         let first = row.len().saturating_sub(self.keys.len());
-        let keys: Vec<String> = (first..row.len()).map(|index| row.try_get(index)).collect::<Result<_, _>>().map_err(|_| {
-            usage("a key of this page is null: order by columns that are NOT NULL")
-        })?;
+        let keys: Vec<String> = (first..row.len())
+            .map(|index| row.try_get(index))
+            .collect::<Result<_, _>>()
+            .map_err(|_| usage("a key of this page is null: order by columns that are NOT NULL"))?;
         let json = serde_json::to_vec(&keys).map_err(|error| usage(&error.to_string()))?;
         Ok(URL_SAFE_NO_PAD.encode(json))
     }
@@ -149,7 +159,8 @@ impl Keyset {
     /// One row comparison where all keys run the same way, which an index serves directly; else what it stands for, with
     /// the bound of the first key in front, so that an index is still entered there.
     fn after(&self, parameters: usize) -> String {
-        let value = |index: usize| format!("${}::text::{}", parameters + index + 1, self.keys[index].type_name);
+        let value =
+            |index: usize| format!("${}::text::{}", parameters + index + 1, self.keys[index].type_name);
         let same = self.keys.iter().all(|key| key.direction == self.keys[0].direction);
         if same {
             let columns: Vec<&str> = self.keys.iter().map(|key| key.column.as_str()).collect();
@@ -158,8 +169,9 @@ impl Keyset {
         }
         let mut ways = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
-            let mut way: Vec<String> =
-                (0..index).map(|before| format!("{} = {}", self.keys[before].column, value(before))).collect();
+            let mut way: Vec<String> = (0..index)
+                .map(|before| format!("{} = {}", self.keys[before].column, value(before)))
+                .collect();
             way.push(format!("{} {} {}", key.column, key.beyond(), value(index)));
             ways.push(format!("({})", way.join(" AND ")));
         }

@@ -34,13 +34,13 @@ pub use connection::{Connection, Named, RowStream, StatementRef};
 pub use consistency::{Freshness, Session};
 pub use counters::QueryCounts;
 pub use database::{Database, DatabaseReport, RoleReport};
-pub use error::{ConnectError, Error, Exhausted, Holder, Step};
+pub use error::{ConnectError, Error, Exhausted, Holder, QueryError, Step};
 pub use keyset::{Direction, Keyset, Page};
 pub use lease::PooledConnection;
 pub use pool::{ClosedTotals, HolderReport, Percentiles, PoolOptions, PoolReport};
 pub use replica::ReplicaReport;
 pub use retry::RetryPolicy;
 pub use session::{Path, Pooling, Role, SessionSettings};
-pub use transaction::{Isolation, Transaction, TransactionOptions, Writes};
 /// Rows and parameters are the driver's.
 pub use tokio_postgres::{Row, types};
+pub use transaction::{Isolation, Transaction, TransactionOptions, Writes};

@@ -62,9 +62,11 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_bound_and_attempts_end() {
-        let policy = RetryPolicy { attempts_max: 9, time_max: Duration::from_secs(60), ..RetryPolicy::default() };
-        let longest: Vec<Option<u128>> =
-            (1..=9).map(|failed| policy.pause(failed, Duration::ZERO, 1.0).map(|pause| pause.as_millis())).collect();
+        let policy =
+            RetryPolicy { attempts_max: 9, time_max: Duration::from_secs(60), ..RetryPolicy::default() };
+        let longest: Vec<Option<u128>> = (1..=9)
+            .map(|failed| policy.pause(failed, Duration::ZERO, 1.0).map(|pause| pause.as_millis()))
+            .collect();
         let expected = [20, 40, 80, 160, 320, 640, 1_000, 1_000].map(Some);
         assert_eq!(longest[..8], expected);
         assert_eq!(longest[8], None);

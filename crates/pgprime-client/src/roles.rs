@@ -4,9 +4,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
+
 use crate::connection::Connection;
 use crate::connector::Connector;
-use crate::counters::Counters;
+use crate::counters::Meter;
 use crate::error::Error;
 use crate::lease::PooledConnection;
 use crate::pool::Pool;
@@ -32,48 +34,65 @@ pub(crate) struct Roles {
     /// The replica, where one is configured.
     pub(crate) replica: Option<Arc<Replica>>,
     pub(crate) retry: RetryPolicy,
-    /// From here on a statement is slow.
-    pub(crate) slow: Duration,
-    pub(crate) counters: [Counters; 3],
+    /// Of main, read and admin.
+    pub(crate) meters: [Arc<Meter>; 3],
 }
 
 impl Roles {
-    pub(crate) fn counters(&self, role: Role) -> &Counters {
+    pub(crate) fn meter(&self, role: Role) -> &Arc<Meter> {
         match role {
-            Role::Main => &self.counters[0],
-            Role::Read => &self.counters[1],
-            Role::Admin => &self.counters[2],
+            Role::Main => &self.meters[0],
+            Role::Read => &self.meters[1],
+            Role::Admin => &self.meters[2],
         }
     }
 
     /// The pool of a role. Reads use the main one when there is no replica, when it lags too far behind, or cannot be
     /// reached.
     pub(crate) fn pool(&self, role: Role) -> (&Pool<Connector>, Side) {
-        let replica = self.replica.as_ref().filter(|replica| replica.is_usable());
-        match (role, replica) {
-            (Role::Main, _) => (&self.main, Side::Own),
-            (Role::Admin, _) => (&self.admin, Side::Own),
-            (Role::Read, Some(replica)) => (&replica.pool, Side::Own),
-            (Role::Read, None) => (&self.main, Side::StandIn),
+        match role {
+            Role::Main => (&self.main, Side::Own),
+            Role::Admin => (&self.admin, Side::Own),
+            // Only here: the question takes a lock.
+            Role::Read => match self.replica.as_deref().filter(|replica| replica.is_usable()) {
+                Some(replica) => (&replica.pool, Side::Own),
+                None => (&self.main, Side::StandIn),
+            },
         }
     }
 
     /// A connection for the role.
-    pub(crate) async fn lease(
+    ///
+    /// Every task that waits carries this future, so it is kept small: no argument is held twice, as in an `async fn`, and
+    /// what only reads from a replica need is in a box.
+    #[expect(clippy::manual_async_fn, reason = "it would hold its arguments twice")]
+    pub(crate) fn lease(
         &self,
         role: Role,
         wait: Option<Duration>,
         at: &'static Location<'static>,
-    ) -> Result<(PooledConnection, Side), Error> {
-        let (pool, side) = self.pool(role);
-        let outcome = match acquire(pool, wait, at).await {
-            Err(Error::Down { cause, .. }) if (role, side) == (Role::Read, Side::Own) => {
-                tracing::debug!(%cause, "the replica is out of reach: reading from the main database");
-                return Ok((acquire(&self.main, wait, at).await?, Side::StandIn));
+    ) -> impl Future<Output = Result<(PooledConnection, Side), Error>> + Send + '_ {
+        async move {
+            let (pool, side) = self.pool(role);
+            let replica = self.replica.as_deref().filter(|_| (role, side) == (Role::Read, Side::Own));
+            match replica {
+                None => Ok((acquire(pool, wait, at).await?, side)),
+                Some(replica) => Box::pin(self.lease_from(replica, wait, at)).await,
             }
-            outcome => outcome,
-        };
-        outcome.map(|connection| (connection, side))
+        }
+    }
+
+    /// A connection to the replica, or to the main database when the replica fails meanwhile.
+    async fn lease_from(
+        &self,
+        replica: &Replica,
+        wait: Option<Duration>,
+        at: &'static Location<'static>,
+    ) -> Result<(PooledConnection, Side), Error> {
+        match from_replica(replica, wait, at).await? {
+            Some(connection) => Ok((connection, Side::Own)),
+            None => Ok((acquire(&self.main, wait, at).await?, Side::StandIn)),
+        }
     }
 
     /// What a single statement has to be preceded by, so that it runs with the role's settings; `None` when the session has
@@ -88,7 +107,12 @@ impl Roles {
     }
 
     /// What begins a transaction of the role.
-    pub(crate) fn begin(&self, role: Role, mut options: TransactionOptions, connection: &Connection) -> String {
+    pub(crate) fn begin(
+        &self,
+        role: Role,
+        mut options: TransactionOptions,
+        connection: &Connection,
+    ) -> String {
         if role == Role::Read {
             options.writes = Writes::Refused;
         }
@@ -99,10 +123,30 @@ impl Roles {
     }
 }
 
-async fn acquire(
+/// A connection to the replica; `None` when it cannot be reached, or is given up while this waits.
+async fn from_replica(
+    replica: &Replica,
+    wait: Option<Duration>,
+    at: &'static Location<'static>,
+) -> Result<Option<PooledConnection>, Error> {
+    let outcome = tokio::select! {
+        biased;
+        outcome = acquire(&replica.pool, wait, at) => outcome,
+        () = replica.given_up() => return Ok(None),
+    };
+    match outcome {
+        Err(Error::Down { cause, .. }) => {
+            tracing::debug!(%cause, "the replica is out of reach: reading from the main database");
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    }
+}
+
+fn acquire(
     pool: &Pool<Connector>,
     wait: Option<Duration>,
     at: &'static Location<'static>,
-) -> Result<PooledConnection, Error> {
-    pool.acquire_at(wait, at).await.map(PooledConnection::new)
+) -> impl Future<Output = Result<PooledConnection, Error>> + Send + use<> {
+    pool.acquire_at(wait, at).map_ok(PooledConnection::new)
 }

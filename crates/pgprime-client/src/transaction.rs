@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::{Connection, RowStream, StatementRef};
+use crate::counters::Meter;
 use crate::error::Error;
 use crate::lease::PooledConnection;
 
@@ -59,7 +61,8 @@ impl TransactionOptions {
 
 /// An open transaction, as its closure gets it. Clones are the same transaction; after the closure's end they refuse.
 ///
-/// A statement may be sent before the one before it is answered (`tokio::join!`): they are pipelined and run in order.
+/// A statement may be sent before the one before it is answered (`tokio::join!`): they are pipelined, and run in order once
+/// all of them have been used on this connection; at its first use a statement is prepared before it is sent.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     running: Arc<Running>,
@@ -68,6 +71,7 @@ pub struct Transaction {
 #[derive(Debug)]
 struct Running {
     connection: PooledConnection,
+    meter: Arc<Meter>,
     state: State,
 }
 
@@ -100,9 +104,13 @@ impl State {
 
 impl Transaction {
     /// Begins on this connection.
-    pub(crate) async fn begin(connection: PooledConnection, begin: &str) -> Result<Self, Error> {
-        connection.begin(begin).await?;
-        Ok(Self { running: Arc::new(Running { connection, state: State::default() }) })
+    pub(crate) async fn begin(
+        connection: PooledConnection,
+        begin: &str,
+        meter: Arc<Meter>,
+    ) -> Result<Self, Error> {
+        meter.within(connection.begin(begin)).await?;
+        Ok(Self { running: Arc::new(Running { connection, meter, state: State::default() }) })
     }
 
     /// All rows of a statement.
@@ -114,7 +122,8 @@ impl Transaction {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        self.run(self.connection()?.query(statement, parameters).await)
+        let statement = statement.into();
+        self.run(statement, self.connection()?.query(statement, parameters)).await
     }
 
     /// The one row of a statement.
@@ -126,7 +135,8 @@ impl Transaction {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Error> {
-        self.run(self.connection()?.query_one(statement, parameters).await)
+        let statement = statement.into();
+        self.run(statement, self.connection()?.query_one(statement, parameters)).await
     }
 
     /// The one row of a statement, or none.
@@ -138,7 +148,8 @@ impl Transaction {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, Error> {
-        self.run(self.connection()?.query_opt(statement, parameters).await)
+        let statement = statement.into();
+        self.run(statement, self.connection()?.query_opt(statement, parameters)).await
     }
 
     /// Runs a statement; the number of rows it changed.
@@ -150,7 +161,8 @@ impl Transaction {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, Error> {
-        self.run(self.connection()?.execute(statement, parameters).await)
+        let statement = statement.into();
+        self.run(statement, self.connection()?.execute(statement, parameters)).await
     }
 
     /// The rows of a statement one by one, with no more of them in memory than fit the socket.
@@ -162,7 +174,10 @@ impl Transaction {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<RowStream<'_>, Error> {
-        self.run(self.connection()?.query_stream(statement, parameters).await)
+        let meter = &self.running.meter;
+        let outcome = meter.within(self.connection()?.query_stream(statement, parameters)).await;
+        meter.count_start(&outcome);
+        self.note(outcome)
     }
 
     /// Runs one statement for many rows of parameters, pipelined: one round trip for hundreds of them.
@@ -174,7 +189,11 @@ impl Transaction {
         statement: impl Into<StatementRef<'s>>,
         rows: &[Vec<&(dyn ToSql + Sync)>],
     ) -> Result<Vec<u64>, Error> {
-        self.run(self.connection()?.batch(statement, rows).await)
+        // Each of its statements has the server's limit for itself, so there is none for all of them.
+        let (statement, began) = (statement.into(), Instant::now());
+        let outcome = self.connection()?.batch(statement, rows).await;
+        self.running.meter.count(statement, began, &outcome);
+        self.note(outcome)
     }
 
     /// Runs `work` within a savepoint: when it fails, what it did is undone and the transaction goes on.
@@ -203,7 +222,20 @@ impl Transaction {
     }
 
     async fn simple(&self, sql: &str) -> Result<(), Error> {
-        self.run(self.connection()?.control(sql).await)
+        let outcome = self.running.meter.within(self.connection()?.control(sql)).await;
+        self.note(outcome)
+    }
+
+    /// Runs a statement within its time, and counts it.
+    async fn run<T>(
+        &self,
+        statement: StatementRef<'_>,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let (meter, began) = (&self.running.meter, Instant::now());
+        let outcome = meter.within(work).await;
+        meter.count(statement, began, &outcome);
+        self.note(outcome)
     }
 
     fn connection(&self) -> Result<&Connection, Error> {
@@ -213,7 +245,8 @@ impl Transaction {
         Ok(&self.running.connection)
     }
 
-    fn run<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+    /// Remembers what the outcome of a statement means for the transaction.
+    fn note<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &outcome {
             self.running.state.set(match error {
                 Error::Query { .. } if error.is_connection_lost() => FAILED | LOST,
@@ -240,21 +273,29 @@ impl Transaction {
                 return End::RolledBack { error, is_retryable: state.has(CONFLICT | LOST) };
             }
         };
-        match self.running.connection.end("COMMIT").await {
+        let Running { connection, meter, .. } = &*self.running;
+        // What is known to be lost by now cannot have brought COMMIT to the server.
+        let was_lost = connection.is_closed();
+        match meter.within(connection.end("COMMIT")).await {
             Ok(()) => End::Committed(value, self.into_connection()),
             // A deferred constraint or a conflict found at the end: PostgreSQL has rolled back.
             Err(error) if !error.is_connection_lost() => {
+                meter.count_error(&error);
                 End::RolledBack { is_retryable: error.is_retryable(), error: E::from(error) }
             }
-            Err(error) if writes == Writes::Refused => End::RolledBack { error: E::from(error), is_retryable: true },
+            Err(error) if was_lost => End::RolledBack { error: E::from(error), is_retryable: true },
+            Err(error) if writes == Writes::Refused => {
+                End::RolledBack { error: E::from(error), is_retryable: true }
+            }
             Err(error) => End::Uncertain(error.into_uncertain()),
         }
     }
 
     async fn roll_back(&self) {
         // A connection that cannot roll back is not clean, and closed when it is returned.
-        if !self.running.state.has(LOST)
-            && let Err(error) = self.running.connection.end("ROLLBACK").await
+        let Running { connection, meter, state } = &*self.running;
+        if !state.has(LOST)
+            && let Err(error) = meter.within(connection.end("ROLLBACK")).await
         {
             tracing::debug!(%error, "rolling back");
         }

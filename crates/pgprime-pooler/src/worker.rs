@@ -192,7 +192,7 @@ impl Worker {
 
     fn tick(&mut self, ticks: u32) {
         self.core.handle_tick(self.now);
-        if ticks % TICKS_PER_SLOW_TICK == 0 {
+        if ticks.is_multiple_of(TICKS_PER_SLOW_TICK) {
             self.core.handle_slow_tick(self.now);
         }
         self.apply();

@@ -28,7 +28,7 @@ impl<'a> Parse<'a> {
         let parameter_types = reader.rest();
         let count = usize::from(reader.u16("a count of parameter types")?);
         let held = reader.rest().len() / size_of::<u32>();
-        if count != held || reader.rest().len() % size_of::<u32>() != 0 {
+        if count != held || !reader.rest().len().is_multiple_of(size_of::<u32>()) {
             return Err(reader.out_of_bounds("a count of parameter types", held, held, count));
         }
         Ok(Self { name, query, parameter_types })

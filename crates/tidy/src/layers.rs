@@ -27,8 +27,7 @@ const TEST_TOOLS: &[&str] = &["pgprime-cluster", "pgprime-demo"];
 
 /// Whether `path` is the manifest of a member of the workspace.
 pub(crate) fn is_crate_manifest(path: &str) -> bool {
-    let inside = path.strip_prefix("crates/").and_then(|rest| rest.split_once('/'));
-    inside.is_some_and(|(_, file)| file == "Cargo.toml")
+    crate::tree::in_crate(path).is_some_and(|file| file == "Cargo.toml")
 }
 
 /// The dependencies in the manifest `text` that do not point down.

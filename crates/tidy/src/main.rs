@@ -63,7 +63,7 @@ fn check(root: &Path) -> anyhow::Result<(Vec<Finding>, String)> {
             manifests += 1;
             findings.extend(layers::check(path, &content));
         }
-        if path.starts_with("crates/") && path.ends_with(".rs") {
+        if tree::in_crate(path).is_some() && path.ends_with(".rs") {
             match Source::parse(path, content) {
                 Ok(source) => sources.push(source),
                 Err(finding) => findings.push(finding),

@@ -198,9 +198,15 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
+/// The rest of a path behind the folder of a crate: a part of the product, or an example.
+pub(crate) fn in_crate(path: &str) -> Option<&str> {
+    let inside = ["crates/", "examples/"].iter().find_map(|folder| path.strip_prefix(folder))?;
+    inside.split_once('/').map(|(_, rest)| rest)
+}
+
 /// The rest of a path behind the crate's `src` folder.
 fn in_src(path: &str) -> Option<&str> {
-    path.strip_prefix("crates/")?.split_once('/')?.1.strip_prefix("src/")
+    in_crate(path)?.strip_prefix("src/")
 }
 
 fn is_root(path: &str) -> bool {

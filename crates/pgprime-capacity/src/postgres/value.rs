@@ -113,7 +113,7 @@ impl fmt::Display for Value {
 /// The number in the largest unit in which it is whole. Terabytes are left to the reader of pg_settings: gigabytes
 /// read as well.
 fn in_largest_unit(number: u64, units: &[(&str, u64)]) -> String {
-    let fits = |&&(name, size): &&(&str, u64)| name != "TB" && number % size == 0;
+    let fits = |&&(name, size): &&(&str, u64)| name != "TB" && number.is_multiple_of(size);
     match units.iter().find(fits) {
         Some((name, size)) if number > 0 => format!("{}{name}", number / size),
         _zero => "0".to_owned(),

@@ -13,6 +13,8 @@ pub(super) struct Variables {
     pub(super) pool_max: Option<u32>,
     pub(super) timeout: Option<Duration>,
     pub(super) max_connections: Option<u32>,
+    pub(super) instances: Option<u32>,
+    pub(super) requests_per_s: Option<f64>,
 }
 
 impl Variables {
@@ -22,7 +24,8 @@ impl Variables {
         let size = "give a number of connections such as 16, or leave it out to have it calculated";
         let limit = "give max_connections of the database, such as 100";
         let number = |name, remedy| text(name).map(|value| number(name, &value, remedy)).transpose();
-        let timeout = "DATABASE_POOL_TIMEOUT";
+        let instances = "give the number of instances of the application, such as 5";
+        let (timeout, rate) = ("DATABASE_POOL_TIMEOUT", "DATABASE_EXPECTED_RPS");
         Ok(Self {
             url: text("DATABASE_URL"),
             read_url: text("DATABASE_READ_URL"),
@@ -35,6 +38,10 @@ impl Variables {
             max_connections: number("DATABASE_MAX_CONNECTIONS", limit)?
                 .map(|max| at_least_one("DATABASE_MAX_CONNECTIONS", max))
                 .transpose()?,
+            instances: number("DATABASE_INSTANCES", instances)?
+                .map(|count| at_least_one("DATABASE_INSTANCES", count))
+                .transpose()?,
+            requests_per_s: text(rate).map(|value| requests_per_s(rate, &value)).transpose()?,
         })
     }
 }
@@ -49,6 +56,14 @@ fn at_least_one(name: &'static str, value: u32) -> Result<u32, ConfigError> {
     } else {
         Err(ConfigError::new(name, "is 0", "give at least 1, or leave it out"))
     }
+}
+
+fn requests_per_s(name: &'static str, value: &str) -> Result<f64, ConfigError> {
+    let rate = value.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| {
+        let problem = format!("is `{value}`, not a number of requests per second");
+        ConfigError::new(name, problem, "give what all instances together are expected to get, such as 1000")
+    })
 }
 
 fn seconds(name: &'static str, value: &str) -> Result<Duration, ConfigError> {

@@ -18,6 +18,8 @@ use crate::session::{Path, Role, SessionSettings};
 use crate::statements::{Configured, Effect, Lru};
 use crate::tls::Tls;
 
+/// Preparing a configured statement does not wait long for a lock: it is tried again when it is used.
+const BOUND_LOCKS: &str = "SET lock_timeout = '100ms'";
 /// Prepared statements of one connection, besides those of the configuration: a few hundred kilobytes of PostgreSQL's
 /// memory, and more texts than a service has.
 const STATEMENTS_MAX: usize = 256;
@@ -168,9 +170,22 @@ impl Executor {
 
     async fn prepare_configured(&self) -> Result<(), tokio_postgres::Error> {
         let Self { client, common, prepared, .. } = self;
+        if common.statements.iter().next().is_none() {
+            return Ok(());
+        }
         let all =
             common.statements.iter().map(|(name, sql)| async move { (name, sql, client.prepare(sql).await) });
-        for (name, sql, outcome) in join_all(all).await {
+        // A table that somebody has locked, as for a migration, must not look like a database out of reach.
+        let outcomes = match self.path {
+            Path::Direct => {
+                let (bounded, outcomes, reset) = tokio::join!(biased;
+                    client.batch_execute(BOUND_LOCKS), join_all(all), client.batch_execute("RESET lock_timeout"));
+                bounded.and(reset)?;
+                outcomes
+            }
+            Path::TransactionPooler { .. } => join_all(all).await,
+        };
+        for (name, sql, outcome) in outcomes {
             match outcome {
                 Ok(statement) => {
                     let ready = Prepared { how: How::Named(statement), effect: Effect::of(sql) };

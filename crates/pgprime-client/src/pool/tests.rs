@@ -3,6 +3,5 @@
 mod harness;
 mod health;
 mod outage;
-mod speed;
 mod storm;
 mod waiting;

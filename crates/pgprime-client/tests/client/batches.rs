@@ -1,6 +1,6 @@
 //! One statement for many rows, in one transaction.
 
-use pgprime_client::{Error, Named};
+use pgprime_client::Named;
 use tokio_postgres::types::ToSql;
 
 use crate::support::{Cut, Proxy, Trigger, at_rest, connect, place, run, secret, sqlstate};
@@ -49,9 +49,10 @@ fn a_batch_that_fails_leaves_nothing_behind() {
         let main = database.main();
         let outcome = main.transaction(|transaction| async move {
             transaction.execute("INSERT INTO items VALUES (0)", &[]).await?;
-            let failed = transaction.savepoint(|savepoint| async move { savepoint.batch(INSERT, rows).await }).await;
+            let failed =
+                transaction.savepoint(|savepoint| async move { savepoint.batch(INSERT, rows).await }).await;
             assert_eq!(sqlstate(failed), "23505");
-            Ok::<(), Error>(transaction.batch(INSERT, &rows[..10]).await.map(drop)?)
+            transaction.batch(INSERT, &rows[..10]).await
         });
         outcome.await.unwrap();
         assert_eq!(place.psql("SELECT count(*) FROM items"), "12");

@@ -63,6 +63,8 @@ impl Tls {
             }
         }
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        // Who runs the cluster removes its folder.
+        chown(&folder, Some(owner.uid()), Some(owner.gid())).unwrap();
         let file = |name: &str| folder.join(name).display().to_string();
         let roles = ["only_tls", "only_plain", "certified", "with_password", "refused"];
         let roles = roles.map(|role| format!("CREATE ROLE {role} LOGIN PASSWORD 'right password';")).concat();

@@ -44,8 +44,16 @@ fn all_rows_come_once_and_in_order() {
             // Many rows with the same key.
             &[("price", "numeric", ASCENDING), ("id", "bigint", ASCENDING)],
             &[("price", "numeric", DESCENDING), ("id", "bigint", ASCENDING)],
-            &[("at", "timestamptz", DESCENDING), ("price", "numeric", ASCENDING), ("id", "bigint", DESCENDING)],
-            &[("odd name", "text", ASCENDING), ("at", "timestamp with time zone", ASCENDING), ("id", "int8", ASCENDING)],
+            &[
+                ("at", "timestamptz", DESCENDING),
+                ("price", "numeric", ASCENDING),
+                ("id", "bigint", DESCENDING),
+            ],
+            &[
+                ("odd name", "text", ASCENDING),
+                ("at", "timestamp with time zone", ASCENDING),
+                ("id", "int8", ASCENDING),
+            ],
         ] {
             let order: Vec<String> = keys
                 .iter()
@@ -58,9 +66,10 @@ fn all_rows_come_once_and_in_order() {
             let expected: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
             assert_eq!(expected.len(), 270);
             for rows_max in [1, 7, 27, 270, 1_000] {
-                let keyset = keys.iter().fold(Keyset::new(QUERY, rows_max), |keyset, (name, type_name, direction)| {
-                    keyset.key(name, type_name, *direction)
-                });
+                let keyset =
+                    keys.iter().fold(Keyset::new(QUERY, rows_max), |keyset, (name, type_name, direction)| {
+                        keyset.key(name, type_name, *direction)
+                    });
                 if rows_max == 1 && keys.len() > 2 {
                     continue;
                 }
@@ -77,8 +86,7 @@ fn what_is_inserted_in_between_moves_no_page() {
         let place = place();
         place.psql(TABLE);
         let database = place.connect().await;
-        let keyset =
-            Keyset::new(QUERY, 9).key("price", "numeric", ASCENDING).key("id", "bigint", ASCENDING);
+        let keyset = Keyset::new(QUERY, 9).key("price", "numeric", ASCENDING).key("id", "bigint", ASCENDING);
         let found = ids(&database.read(), &keyset, |page| {
             // One before all that is read, and one behind all.
             place.psql(&format!(
@@ -113,7 +121,7 @@ fn a_cursor_that_is_foreign_or_broken_is_refused() {
         let cursor = main.page(&two, &parameters, None).await.unwrap().next.unwrap();
         for broken in [cursor.as_str(), "", "%", "AAAA", &cursor[..cursor.len() / 2], &"A".repeat(100_000)] {
             let error = main.page(&one, &parameters, Some(broken)).await.unwrap_err();
-            assert!(matches!(&error, Error::Usage(text) if text.contains("begin again")), "{error}");
+            assert!(matches!(&error, Error::Cursor), "{error}");
         }
         // As many keys, but others: the database refuses the value, and nothing else happens.
         let foreign = main.page(&text, &parameters, None).await.unwrap().next.unwrap();
@@ -124,6 +132,12 @@ fn a_cursor_that_is_foreign_or_broken_is_refused() {
         let error = main.page(&null.key("id", "bigint", ASCENDING), &parameters, None).await.unwrap_err();
         assert!(error.to_string().contains("NOT NULL"), "{error}");
         let keyless = Keyset::new(QUERY, 5);
-        assert!(main.page(&keyless, &parameters, None).await.unwrap_err().to_string().contains("at least one key"));
+        assert!(
+            main.page(&keyless, &parameters, None)
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("at least one key")
+        );
     });
 }

@@ -132,7 +132,10 @@ fn a_killed_replica_costs_no_read_an_error() {
         readers.go_on().await;
         assert!(is_on_replica(&database).await);
         let slowest = readers.stop().await;
-        assert!(slowest < Duration::from_secs(1), "a read waited for {slowest:?} although the main database was there");
+        assert!(
+            slowest < Duration::from_secs(1),
+            "a read waited for {slowest:?} although the main database was there"
+        );
     });
 }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use pgprime_client::{Database, Error, Isolation, QueryCounts, RetryPolicy, Step, TransactionOptions};
+use pgprime_client::{
+    Database, DatabaseConfig, Error, Isolation, QueryCounts, RetryPolicy, Step, TransactionOptions,
+};
 use tokio::sync::Barrier;
 
-use crate::support::{Cut, Place, Proxy, Trigger, at_rest, connect, lines_with, place, run, sqlstate, until, value};
+use crate::support::{Cut, Place, Proxy, Trigger, at_rest, connect, place, run, sqlstate, until, value};
 
 /// As many attempts as the default, without the pauses.
 const QUICK: RetryPolicy = RetryPolicy {
@@ -17,17 +19,19 @@ const QUICK: RetryPolicy = RetryPolicy {
     pause_max: Duration::ZERO,
 };
 
-const SERIALIZABLE: TransactionOptions = TransactionOptions {
-    isolation: Isolation::Serializable,
-    writes: pgprime_client::Writes::Allowed,
-};
+const SERIALIZABLE: TransactionOptions =
+    TransactionOptions { isolation: Isolation::Serializable, writes: pgprime_client::Writes::Allowed };
 
 fn counts(database: &Database) -> QueryCounts {
     database.report().main.queries
 }
 
 /// Adds one to the first item, and is disturbed by another who does the same in its first attempts.
-async fn add_disturbed(database: &Database, disturbed: u32, policy: RetryPolicy) -> (Result<u64, Error>, u32) {
+async fn add_disturbed(
+    database: &Database,
+    disturbed: u32,
+    policy: RetryPolicy,
+) -> (Result<u64, Error>, u32) {
     let attempts = AtomicU32::new(0);
     let (counted, other) = (&attempts, &database.admin());
     let main = database.main().with_retry(policy);
@@ -55,7 +59,12 @@ fn serialization_failures_run_the_whole_transaction_again() {
             (9, QUICK, 5, false),
             (1, RetryPolicy::NEVER, 1, false),
             (9, RetryPolicy { attempts_max: 2, ..QUICK }, 2, false),
-            (9, RetryPolicy { time_max: Duration::ZERO, pause_first: Duration::from_secs(3), ..QUICK }, 1, false),
+            (
+                9,
+                RetryPolicy { time_max: Duration::ZERO, pause_first: Duration::from_secs(3), ..QUICK },
+                1,
+                false,
+            ),
         ] {
             place.psql("UPDATE items SET n = 0");
             let before = counts(&database).retries_total;
@@ -227,7 +236,10 @@ fn a_connection_lost_during_commit_leaves_the_outcome_open() {
             let (outcome, attempts) = mark_in_transaction(&database).await;
             let error = outcome.unwrap_err();
             assert!(matches!(error, Error::CommitUncertain { .. }), "{error}");
-            assert_eq!((error.step(), error.sqlstate(), error.is_retryable()), (Step::Commit, "08007", false));
+            assert_eq!(
+                (error.step(), error.sqlstate(), error.is_retryable()),
+                (Step::Commit, "08007", false)
+            );
             assert_eq!((attempts, marks(&place)), (1, expected), "{cut:?}");
         }
         let counts = counts(&database);
@@ -251,7 +263,7 @@ fn a_connection_known_to_be_lost_before_commit_is_not_an_uncertain_commit() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let place = place();
-        let (database, _proxy) = behind_proxy(&place).await;
+        let database = connect(DatabaseConfig { retry: QUICK, ..place.config() }).await;
         let attempts = AtomicU32::new(0);
         let (counted, place_of) = (&attempts, &place);
         let main = database.main();
@@ -259,13 +271,10 @@ fn a_connection_known_to_be_lost_before_commit_is_not_an_uncertain_commit() {
             transaction.execute(MARK, &[]).await?;
             if counted.fetch_add(1, Ordering::SeqCst) == 0 {
                 let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-                let ended = || lines_with(&["a connection to the database ended"]).len();
-                let before = ended();
                 place_of.psql(&format!("SELECT pg_terminate_backend({pid}, 10000)"));
-                until("the loss is noticed", || ended() > before).await;
-                // Other tests lose connections, too.
-                for _ in 0..20 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                // The end is in the socket: a runtime of one thread reads it before it wakes anybody by time.
+                for _ in 0..10 {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
                 }
             }
             Ok::<(), Error>(())
@@ -309,7 +318,11 @@ fn what_may_run_twice_is_sent_again() {
         for trigger in [Trigger::Query("BEGIN"), Trigger::Execute, Trigger::Query("COMMIT")] {
             for cut in [Cut::Before, Cut::After] {
                 proxy.cut(trigger, cut, 1);
-                assert_eq!(value::<i32>(&database.read(), "SELECT n FROM items").await, 3, "{trigger:?} {cut:?}");
+                assert_eq!(
+                    value::<i32>(&database.read(), "SELECT n FROM items").await,
+                    3,
+                    "{trigger:?} {cut:?}"
+                );
                 assert!(proxy.has_cut());
             }
         }

@@ -29,7 +29,9 @@ fn a_million_rows_wait_in_the_server_and_not_in_memory() {
     });
 }
 
-async fn one_connection(with: impl FnOnce(&mut pgprime_client::DatabaseConfig)) -> (crate::support::Place, Database) {
+async fn one_connection(
+    with: impl FnOnce(&mut pgprime_client::DatabaseConfig),
+) -> (crate::support::Place, Database) {
     let place = place();
     let mut config = place.config();
     config.pool_max = Some(1);
@@ -43,8 +45,9 @@ fn dropped_halfway_the_rest_is_cancelled_and_the_connection_goes_on() {
     run(async {
         let (place, database) = one_connection(|_| {}).await;
         let pid: i32 = value(&database.main(), "SELECT pg_backend_pid()").await;
-        // The second would run for an hour after its first row.
-        let endless = "SELECT i, CASE WHEN i > 1 THEN pg_sleep(3600) END FROM generate_series(1, 5) i";
+        // The second would run for an hour after its first row, which is large enough to be sent at once.
+        let endless = "SELECT i, repeat('x', 20000), CASE WHEN i > 1 THEN pg_sleep(3600) END \
+                       FROM generate_series(1, 5) i";
         for sql in [MILLION, endless] {
             let main = database.main();
             let mut rows = main.query_stream(sql, &[]).await.unwrap();

@@ -18,8 +18,9 @@ const TEST_TIME_MAX: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
 /// A primary and a replica that nobody disturbs. Deadlocks are found soon.
-static CLUSTER: SharedCluster =
-    SharedCluster::new(|| ClusterOptions::default().with_replicas(1).with_setting("deadlock_timeout", "50ms"));
+static CLUSTER: SharedCluster = SharedCluster::new(|| {
+    ClusterOptions::default().with_replicas(1).with_setting("deadlock_timeout", "50ms")
+});
 
 /// A primary and a replica that one test after another disturbs.
 static DISTURBED: SharedCluster = SharedCluster::new(|| ClusterOptions::default().with_replicas(1));
@@ -41,8 +42,9 @@ pub(crate) fn disturbed_place() -> (Place, MutexGuard<'static, ()>) {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let cluster = DISTURBED.cluster();
     let replica = &cluster.replicas()[0];
-    // A test that failed may have left it down.
+    // A test that failed may have left it down or paused.
     replica.start().unwrap();
+    replica.resume().unwrap();
     replica.psql("postgres", "SELECT pg_wal_replay_resume()").unwrap();
     (Place::on(cluster), turn)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgprime_client::{
-    Access, Database, DatabaseConfig, Error, Freshness, Isolation, Keyset, Rows, Session, StatementRef, Transaction,
-    TransactionOptions, Writes,
+    Access, Database, DatabaseConfig, Error, Freshness, Isolation, Keyset, Rows, Session, StatementRef,
+    Transaction, TransactionOptions, Writes,
 };
 use tokio::sync::Notify;
 use tokio_postgres::types::ToSql;
@@ -40,7 +40,9 @@ fn what_returns_ok_is_committed_and_its_value_comes_back() {
             for id in wanted {
                 transaction.execute("INSERT INTO items (id, text) VALUES ($1, $2)", &[id, borrowed]).await?;
             }
-            let row = transaction.query_one("SELECT sum(id)::bigint FROM items WHERE text = $1", &[borrowed]).await?;
+            let row = transaction
+                .query_one("SELECT sum(id)::bigint FROM items WHERE text = $1", &[borrowed])
+                .await?;
             Ok::<i64, Error>(row.get(0))
         });
         assert_eq!(sum.await.unwrap(), 6);
@@ -70,7 +72,10 @@ fn what_returns_an_error_is_rolled_back_and_the_error_comes_back() {
                 Ok(transaction.execute("INSERT INTO items VALUES (1)", &[]).await?)
             })
             .await;
-        assert!(matches!(&outcome, Err(Refusal::Database(error)) if error.sqlstate() == "23505"), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Err(Refusal::Database(error)) if error.sqlstate() == "23505"),
+            "{outcome:?}"
+        );
         assert_eq!(place.psql("SELECT count(*) FROM items"), "0");
         assert_eq!(database.report().main.queries.retries_total, 0);
         at_rest(&database).await;
@@ -88,9 +93,7 @@ fn savepoints_nest() {
             transaction.execute(insert, &[&1_i64]).await?;
             let failed = transaction.savepoint(|outer| async move {
                 outer.execute(insert, &[&2_i64]).await?;
-                outer
-                    .savepoint(|inner| async move { inner.execute(insert, &[&3_i64]).await })
-                    .await?;
+                outer.savepoint(|inner| async move { inner.execute(insert, &[&3_i64]).await }).await?;
                 let inner = outer.savepoint(|inner| async move {
                     inner.execute(insert, &[&4_i64]).await?;
                     inner.execute(insert, &[&1_i64]).await
@@ -161,9 +164,10 @@ fn a_handle_kept_after_the_end_refuses() {
             .transaction(|transaction| async move { Ok::<Transaction, Error>(transaction) })
             .await
             .unwrap();
-        for outcome in [kept.execute("INSERT INTO items VALUES (1)", &[]).await, kept.savepoint(|it| async move {
-            it.execute("INSERT INTO items VALUES (1)", &[]).await
-        }).await] {
+        for outcome in [
+            kept.execute("INSERT INTO items VALUES (1)", &[]).await,
+            kept.savepoint(|it| async move { it.execute("INSERT INTO items VALUES (1)", &[]).await }).await,
+        ] {
             assert!(matches!(&outcome, Err(Error::Usage(text)) if text.contains("is over")), "{outcome:?}");
         }
         drop(kept);
@@ -192,10 +196,10 @@ fn dropped_midway_it_is_rolled_back_and_the_connection_goes_on() {
                     let endless = main.transaction(|transaction| async move {
                         transaction.execute("INSERT INTO items VALUES (1)", &[]).await?;
                         is_there.notify_one();
-                        if during.is_empty() {
-                            std::future::pending::<()>().await;
+                        match during {
+                            "" => std::future::pending().await,
+                            sql => transaction.execute(sql, &[]).await,
                         }
-                        transaction.execute(during, &[]).await
                     });
                     endless.await.map(drop)
                 }
@@ -223,15 +227,24 @@ fn statements_sent_together_run_in_order() {
         let database = place.connect().await;
         let main = database.main();
         let seen = main.transaction(|transaction| async move {
-            let (transaction, insert) = (&transaction, "INSERT INTO items VALUES (1, '', 10)");
+            let transaction = &transaction;
+            let (insert, update, select) = (
+                "INSERT INTO items VALUES ($1, '', 10)",
+                "UPDATE items SET n = n + 1",
+                "SELECT n FROM items WHERE id = $1",
+            );
+            // The first use of a statement prepares it.
+            transaction.execute(insert, &[&1_i64]).await?;
+            transaction.execute(update, &[]).await?;
+            transaction.query_one(select, &[&1_i64]).await?;
             let (inserted, updated, row) = tokio::join!(
-                transaction.execute(insert, &[]),
-                transaction.execute("UPDATE items SET n = n + 1", &[]),
-                transaction.query_one("SELECT n FROM items", &[]),
+                transaction.execute(insert, &[&2_i64]),
+                transaction.execute(update, &[]),
+                transaction.query_one(select, &[&2_i64]),
             );
             Ok::<_, Error>((inserted?, updated?, row?.get::<_, i32>(0)))
         });
-        assert_eq!(seen.await.unwrap(), (1, 1, 11));
+        assert_eq!(seen.await.unwrap(), (1, 2, 11));
     });
 }
 

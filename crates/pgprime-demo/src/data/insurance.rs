@@ -184,7 +184,7 @@ pub(crate) fn write_payment(data: &Dataset, id: u64, out: &mut Vec<u8>) {
 /// The paid claim that payment `id` pays out, if it is a payout.
 fn payout(data: &Dataset, id: u64) -> Option<(u64, Claim)> {
     let claim_id = id / PAYOUT_EVERY;
-    if id % PAYOUT_EVERY != 0 || claim_id == 0 || claim_id > data.counts.claims {
+    if !id.is_multiple_of(PAYOUT_EVERY) || claim_id == 0 || claim_id > data.counts.claims {
         return None;
     }
     let claim = Claim::of(data, claim_id);

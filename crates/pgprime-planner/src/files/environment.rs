@@ -16,6 +16,7 @@ pub(super) fn text(inputs: &FileInputs<'_>) -> String {
     let values = [
         ("command", inputs.command.to_owned()),
         ("instances", plan.inputs.instances.to_string()),
+        ("requests_per_s", plan.inputs.requests_per_s.to_string()),
         ("database_url", url(inputs, &inputs.database.user, "localhost", POOLER_PORT)),
         ("read_comment", remark(read_comment)),
         ("read_line", read_line),

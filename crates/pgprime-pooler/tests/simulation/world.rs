@@ -497,7 +497,7 @@ impl World {
             self.ticks += 1;
             for worker in 0..self.cores.len() {
                 self.cores[worker].handle_tick(self.now);
-                if self.ticks % 10 == 0 {
+                if self.ticks.is_multiple_of(10) {
                     self.cores[worker].handle_slow_tick(self.now);
                 }
                 self.apply(worker);

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod auth;
+mod client;
 mod command_line;
 mod drivers;
 mod faults;

@@ -203,7 +203,7 @@ pub(super) fn command(arguments: &Arguments) -> String {
 /// In the largest unit in which it is whole.
 fn memory_text(bytes: u64) -> String {
     let units = [("TB", 40), ("GB", 30), ("MB", 20)];
-    let unit = units.into_iter().find(|(_, shift)| bytes % (1_u64 << shift) == 0);
+    let unit = units.into_iter().find(|(_, shift)| bytes.is_multiple_of(1_u64 << shift));
     let (name, shift) = unit.unwrap_or(("kB", 10));
     format!("{}{name}", bytes >> shift)
 }

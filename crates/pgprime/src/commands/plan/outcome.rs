@@ -36,7 +36,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let written = outcome.write(arguments)?;
     let mut is_well = outcome.plan.is_feasible();
     if arguments.verify && !is_well {
-        eprintln!("pgprime: not verified: more load than the database can carry has no waiting time to measure");
+        eprintln!(
+            "pgprime: not verified: more load than the database can carry has no waiting time to measure"
+        );
     }
     let verifies = arguments.verify && is_well;
     if arguments.json {

@@ -138,7 +138,8 @@ fn a_plan_is_verified_by_a_load() {
     let document: serde_json::Value = serde_json::from_str(&String::from_utf8_lossy(&output.stdout)).unwrap();
     let size = &document["verified"]["sizes"][0];
     assert_eq!(size["size"], 25, "{size}");
-    let (sent, answered) = (size["requests_sent"].as_u64().unwrap(), size["requests_answered"].as_u64().unwrap());
+    let (sent, answered) =
+        (size["requests_sent"].as_u64().unwrap(), size["requests_answered"].as_u64().unwrap());
     assert!(sent > 1_000 && sent == answered, "{size}");
     assert_eq!(size["sessions_left"], 0, "{size}");
     let measured = size["measured"]["wait_ms_p99"]["value"].as_f64().unwrap();
