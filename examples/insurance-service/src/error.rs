@@ -118,7 +118,9 @@ fn database(error: &Error) -> Answer {
             Answer::later("database-down", "the database went away; try again", 2)
         }
         Error::Query { .. } => by_sqlstate(error.sqlstate()),
-        Error::Cursor => Answer::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "cursor is not one of this list"),
+        Error::Cursor => {
+            Answer::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "cursor is not one of this list")
+        }
         Error::Rows { .. } | Error::Usage(_) => internal(),
     }
 }
