@@ -2,8 +2,8 @@
 #
 # Installs what is missing, and says so. Usage: scripts/setup.sh demo|test
 #
-#   demo   PostgreSQL (server and contrib) and a C compiler
-#   test   these, PgBouncer, Redis, and the drivers of the driver tests: for Python into .venv, for Node.js into
+#   demo   PostgreSQL (server and contrib), a C compiler, and libclang, which the build of PostgreSQL's parser needs
+#   test   these, HypoPG, PgBouncer, Redis, and the drivers of the driver tests: for Python into .venv, for Node.js into
 #          node_modules beside the tests
 #
 # No service is started or left enabled: pgprime starts what it needs by itself, privately. What is there already is
@@ -17,6 +17,8 @@ readonly DRIVERS=crates/pgprime/tests/drivers
 readonly STAMPS=target/setup
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly CREATECLUSTER=/etc/postgresql-common/createcluster.conf
+# Set when the packages have none for this server.
+NO_HYPOPG=""
 
 main() {
     case "${1:-}" in
@@ -80,12 +82,14 @@ at_least() {
 
 # Tools -----------------------------------------------------------------------------------------------------------
 
-# What is missing, as words: postgresql cc pgbouncer redis python node.
+# What is missing, as words: postgresql cc libclang hypopg pgbouncer redis python node.
 missing_tools() {
     local missing=""
     have_postgresql || missing="$missing postgresql"
     have cc || missing="$missing cc"
+    have_libclang || missing="$missing libclang"
     if [ "$1" = test ]; then
+        have_hypopg || missing="$missing hypopg"
         have pgbouncer || missing="$missing pgbouncer"
         have redis-server || have valkey-server || missing="$missing redis"
         stamped python || have_python || missing="$missing python"
@@ -112,6 +116,36 @@ have_postgresql() {
         usable_postgresql "$dir" && return 0
     done
     return 1
+}
+
+# Where bindgen looks for it; macOS has it with the compiler.
+have_libclang() {
+    [ -z "${LIBCLANG_PATH:-}" ] || return 0
+    [ "$(uname)" != Darwin ] || return 0
+    local file
+    for file in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang.so* /usr/local/lib/libclang.so*; do
+        [ ! -e "$file" ] || return 0
+    done
+    return 1
+}
+
+# Debian's servers can have it; what is built otherwise is left alone, and the tests say that they go without.
+have_hypopg() {
+    [ -z "${PGPRIME_PG_BIN:-}" ] && have apt-get && [ -z "$NO_HYPOPG" ] || return 0
+    local major
+    major=$(debian_major) || return 1
+    [ -e "/usr/share/postgresql/$major/extension/hypopg.control" ]
+}
+
+# The newest major version among Debian's servers.
+debian_major() {
+    local dir newest=""
+    for dir in /usr/lib/postgresql/*/bin; do
+        [ -x "$dir/postgres" ] || continue
+        dir=${dir%/bin}
+        [ "${dir##*/}" -gt "${newest:-0}" ] && newest=${dir##*/}
+    done
+    [ -n "$newest" ] && echo "$newest"
 }
 
 usable_postgresql() {
@@ -157,6 +191,7 @@ install_with_brew() {
     for tool in "$@"; do
         case "$tool" in
         cc) fail "the C compiler is missing: run xcode-select --install" ;;
+        libclang | hypopg) ;;
         postgresql) packages="$packages postgresql@16" ;;
         *) packages="$packages $tool" ;;
         esac
@@ -177,6 +212,8 @@ install_with_apt() {
         case "$tool" in
         postgresql) packages="$packages postgresql postgresql-contrib" ;;
         cc) packages="$packages gcc libc6-dev" ;;
+        libclang) packages="$packages libclang-dev" ;;
+        hypopg) ;;
         pgbouncer) packages="$packages pgbouncer" services="$services pgbouncer" ;;
         redis) packages="$packages redis-server" services="$services redis-server" ;;
         python) packages="$packages python3 python3-venv" ;;
@@ -192,7 +229,12 @@ install_with_apt() {
     *postgresql*) prevent_system_cluster ;;
     esac
     # shellcheck disable=SC2086 # a list of words
-    apt install -y --no-install-recommends $packages
+    [ -z "$packages" ] || apt install -y --no-install-recommends $packages
+    case " $* " in
+    # Its package is named after the server's version, which may have been installed only now.
+    *" hypopg "*) apt install -y --no-install-recommends "postgresql-$(debian_major)-hypopg" || NO_HYPOPG=1 ;;
+    esac
+    [ -z "$NO_HYPOPG" ] || say "there is no HypoPG for this server; the tests of index advice do with estimates"
     disable_services "$services"
     restore_system
     trap - EXIT

@@ -6,14 +6,16 @@
 mod bouncer_name;
 mod commands;
 mod daemon;
+mod database;
 mod exit;
 mod logging;
+mod output;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, demo, plan, pooler};
+use commands::{analyze, bench, bloat, demo, plan, pooler, slow_queries};
 
 /// Keeps a PostgreSQL service fast for 10,000 concurrent users.
 #[derive(Debug, Parser)]
@@ -31,6 +33,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Calculate every size from load and limits: pools, waiting times, PostgreSQL's settings
     Plan(Box<plan::Arguments>),
+    /// Tell which statements take the time, since when, and whether they became slower
+    SlowQueries(Box<slow_queries::Arguments>),
+    /// Explain a statement safely: its plan as a tree, and the problems in it
+    Analyze(Box<analyze::Arguments>),
+    /// Tell what takes space, what of it is waste and what runs out, with the statements that help
+    Bloat(bloat::Arguments),
     /// Measure poolers beside one another on the same private PostgreSQL
     Bench(bench::Arguments),
 }
@@ -43,13 +51,17 @@ fn main() -> ExitCode {
         Command::Pooler(arguments) => pooler::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::SlowQueries(arguments) => slow_queries::run(&arguments),
+        Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Bloat(arguments) => bloat::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("pgprime: {}", exit::describe(&error));
-            ExitCode::from(exit::USAGE)
+            let is_out_of_reach = error.is::<database::Unreachable>();
+            ExitCode::from(if is_out_of_reach { exit::UNREACHABLE } else { exit::USAGE })
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `pgprime plan`
 
-mod connect;
 mod given;
 mod live;
 mod options;

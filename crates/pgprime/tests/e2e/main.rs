@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod analyze;
 mod auth;
+mod bloat;
 mod client;
 mod command_line;
 mod drivers;
@@ -17,4 +19,5 @@ mod prepared;
 mod psql;
 mod restart;
 mod signals;
+mod slow_queries;
 mod tokio_client;

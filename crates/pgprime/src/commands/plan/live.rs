@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use pgprime_capacity::ServiceTime;
 use pgprime_capacity::postgres::LiveSetting;
 use pgprime_client::Connected;
@@ -11,8 +10,8 @@ use pgprime_planner::hardware::{Hardware, is_local};
 use pgprime_planner::observe::{self, Observation, ObserveError, RoleVerifier, VerifierKind};
 use tokio_postgres::Client;
 
-use super::connect::{Unreachable, address, connect};
 use super::sentences::sentences;
+use crate::database::{self, Unreachable, address};
 
 /// More variation than this cannot be planned with; the wait is then said to be an estimate anyway.
 const SCV_MAX: f64 = 1_000.0;
@@ -55,10 +54,8 @@ impl Live {
 
 /// Asks the database at this address; nothing in it is changed. The verifiers of its users are read only if wanted.
 pub(super) fn read(url: &str, users: Users) -> anyhow::Result<Live> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(async {
-        let connected = connect(url).await?;
+    database::block_on(async {
+        let connected = database::connect(Some(url)).await?;
         look(&connected, users).await.map_err(|error| in_context(error, &connected))
     })
 }
@@ -80,7 +77,7 @@ async fn look(connected: &Connected, users: Users) -> Result<Live, ObserveError>
         Users::Wanted => read_users(client, &mut sentences).await?,
         Users::Unwanted => None,
     };
-    let database = database(connected, &observation);
+    let database = place(connected, &observation);
     let directory = observation.data_directory().map(Path::new);
     let hardware = is_local(&database.host).then(|| Hardware::detect(directory));
     sentences.extend(hardware.as_ref().map(machine));
@@ -122,7 +119,7 @@ fn machine(hardware: &Hardware) -> String {
 }
 
 /// Where the database is, as this connection found it.
-fn database(connected: &Connected, observation: &Observation) -> Database {
+fn place(connected: &Connected, observation: &Observation) -> Database {
     Database {
         host: connected.host.clone(),
         port: connected.port,
@@ -135,7 +132,7 @@ fn database(connected: &Connected, observation: &Observation) -> Database {
 fn in_context(error: ObserveError, connected: &Connected) -> anyhow::Error {
     match error {
         ObserveError::Query { source, .. } if source.code().is_none() => {
-            Unreachable(format!("{}: {source}", address(connected))).into()
+            Unreachable::lost(connected, &source).into()
         }
         error => {
             anyhow::Error::new(error).context(format!("cannot read the database at {}", address(connected)))

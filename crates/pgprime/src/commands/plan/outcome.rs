@@ -1,7 +1,7 @@
 //! From options to a report, files and an exit code.
 
 use std::env;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,23 +15,16 @@ use pgprime_planner::plot::{WaitPlot, svg};
 use pgprime_planner::report::{self, Colour, Document, Report};
 use serde::Serialize;
 
-use super::connect::Unreachable;
 use super::given::{self, Given};
 use super::live::{self, Live, Users};
 use super::options::Arguments;
 use super::steps::next_steps;
 use crate::exit;
+use crate::output::print;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let users = if arguments.write.is_some() { Users::Wanted } else { Users::Unwanted };
-    let live = match arguments.database_url().map(|url| live::read(url, users)).transpose() {
-        Ok(live) => live,
-        Err(error) if error.is::<Unreachable>() => {
-            eprintln!("pgprime: {}", exit::describe(&error));
-            return Ok(ExitCode::from(exit::UNREACHABLE));
-        }
-        Err(error) => return Err(error),
-    };
+    let live = arguments.database_url().map(|url| live::read(url, users)).transpose()?;
     let outcome = Outcome::new(arguments, live)?;
     let written = outcome.write(arguments)?;
     let mut is_well = outcome.plan.is_feasible();
@@ -69,16 +62,6 @@ fn verify(plan: &Plan, seconds: u32) -> anyhow::Result<VerifyReport> {
         ..VerifyOptions::new(PoolerCommand::Own(program))
     })
     .context("cannot verify this plan")
-}
-
-/// A reader that has seen enough, such as `head`, is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot print the plan")
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The plan, and how it did in reality if that was asked for.

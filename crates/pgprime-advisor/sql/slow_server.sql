@@ -1,0 +1,17 @@
+SELECT /* pgprime: what server this is, who asks, and what pg_stat_statements is set to */
+    current_setting('server_version') AS version,
+    current_setting('server_version_num')::int8 AS version_number,
+    current_database()::text AS database,
+    (SELECT oid FROM pg_database WHERE datname = current_database()) AS database_oid,
+    current_user::text AS role,
+    quote_ident(current_user) AS role_quoted,
+    pg_is_in_recovery() AS in_recovery,
+    current_setting('block_size')::int8 AS block_bytes,
+    round(extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS taken_at,
+    round(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8 AS started_at,
+    pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
+    current_setting('pg_stat_statements.max', true)::int8 AS entries_max,
+    current_setting('pg_stat_statements.track', true) AS track,
+    current_setting('pg_stat_statements.track_planning', true) AS track_planning,
+    current_setting('track_io_timing') AS io_timing,
+    current_setting('compute_query_id', true) AS compute_query_id

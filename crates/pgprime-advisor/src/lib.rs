@@ -1,0 +1,23 @@
+//! The query optimizer: slow queries, plans and their problems, verified index advice, bloat.
+//!
+//! It changes nothing in a database unless told to apply a suggestion, takes no lock that a client could wait for, and says
+//! what it could not see and why.
+
+pub mod explain;
+pub mod history;
+pub mod index_review;
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "what generates candidates is ready before what weighs them"
+)]
+mod indexes;
+mod missing;
+pub mod plan;
+pub mod selection;
+pub mod slow;
+pub mod space;
+pub mod sql;
+
+pub use missing::Missing;

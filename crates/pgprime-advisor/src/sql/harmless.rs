@@ -1,0 +1,116 @@
+//! What is known to change nothing.
+
+/// Functions of pg_catalog, aggregates and casts written as functions included, that change nothing outside the statement,
+/// tell of no file, wait for nothing and run no SQL that is given to them; sorted. A name stands for all functions that have
+/// it. Left out on purpose are those that give a row its type's input functions (`jsonb_populate_record`), assign a transaction
+/// id (`txid_current`), keep state (`setseed`, `nextval`), or run queries (`ts_stat`, `ts_rewrite`, `query_to_xml`).
+#[rustfmt::skip]
+pub(crate) const HARMLESS_FUNCTIONS: &[&str] = &[
+    "abbrev", "abs", "acos", "acosd", "acosh", "age", "any_value", "area", "array_agg", "array_append",
+    "array_cat", "array_dims", "array_fill", "array_length", "array_lower", "array_ndims", "array_position",
+    "array_positions", "array_prepend", "array_remove", "array_replace", "array_reverse", "array_sample",
+    "array_shuffle", "array_sort", "array_to_json", "array_to_string", "array_to_tsvector", "array_upper",
+    "ascii", "asin", "asind", "asinh", "atan", "atan2", "atan2d", "atand", "atanh", "avg", "bit", "bit_and",
+    "bit_count", "bit_length", "bit_or", "bit_xor", "bool", "bool_and", "bool_or", "bound_box", "box",
+    "bpchar", "broadcast", "btrim", "bytea", "cardinality", "casefold", "cbrt", "ceil", "ceiling", "center",
+    "char", "char_length", "character_length", "chr", "cidr", "circle", "clock_timestamp", "coalesce",
+    "concat", "concat_ws", "convert", "convert_from", "convert_to", "corr", "cos", "cosd",
+    "cosh", "cot", "cotd", "count", "covar_pop", "covar_samp", "crc32", "crc32c", "cume_dist",
+    "current_database", "current_schema", "current_schemas", "current_setting", "current_user", "date",
+    "date_add", "date_bin", "date_part", "date_subtract", "date_trunc", "datemultirange", "daterange",
+    "decode", "degrees", "dense_rank", "diagonal", "diameter", "div", "encode", "enum_first", "enum_last",
+    "enum_range", "erf", "erfc", "every", "exp", "extract", "factorial", "family", "first_value", "float4",
+    "float8", "floor", "format", "format_type", "gamma", "gcd", "gen_random_uuid", "generate_series",
+    "generate_subscripts", "get_bit", "get_byte", "get_current_ts_config", "has_any_column_privilege",
+    "has_column_privilege", "has_database_privilege", "has_function_privilege", "has_schema_privilege",
+    "has_sequence_privilege", "has_table_privilege", "has_type_privilege", "height", "host", "hostmask",
+    "inet", "inet_client_addr", "inet_client_port", "inet_merge", "inet_same_family", "inet_server_addr",
+    "inet_server_port", "initcap", "int2", "int4", "int4multirange", "int4range", "int8", "int8multirange",
+    "int8range", "interval", "is_normalized", "isclosed", "isempty", "isfinite", "ishorizontal", "isopen",
+    "isparallel", "isperp", "isvertical", "json", "json_agg", "json_agg_strict", "json_array_elements",
+    "json_array_elements_text", "json_array_length", "json_build_array", "json_build_object", "json_each",
+    "json_each_text", "json_extract_path", "json_extract_path_text", "json_object", "json_object_agg",
+    "json_object_agg_strict", "json_object_agg_unique", "json_object_agg_unique_strict", "json_object_keys",
+    "json_strip_nulls", "json_to_record", "json_to_recordset", "json_to_tsvector", "json_typeof", "jsonb",
+    "jsonb_agg", "jsonb_agg_strict", "jsonb_array_elements", "jsonb_array_elements_text",
+    "jsonb_array_length", "jsonb_build_array", "jsonb_build_object", "jsonb_each", "jsonb_each_text",
+    "jsonb_extract_path", "jsonb_extract_path_text", "jsonb_insert", "jsonb_object", "jsonb_object_agg",
+    "jsonb_object_agg_strict", "jsonb_object_agg_unique", "jsonb_object_agg_unique_strict",
+    "jsonb_object_keys", "jsonb_path_exists", "jsonb_path_exists_tz", "jsonb_path_match",
+    "jsonb_path_match_tz", "jsonb_path_query", "jsonb_path_query_array", "jsonb_path_query_array_tz",
+    "jsonb_path_query_first", "jsonb_path_query_first_tz", "jsonb_path_query_tz", "jsonb_pretty", "jsonb_set",
+    "jsonb_set_lax", "jsonb_strip_nulls", "jsonb_to_record", "jsonb_to_recordset", "jsonb_to_tsvector",
+    "jsonb_typeof", "justify_days", "justify_hours", "justify_interval", "lag", "last_value", "lcm", "lead",
+    "left", "length", "lgamma", "like", "like_escape", "line", "ln", "log", "log10", "lower", "lower_inc",
+    "lower_inf", "lpad", "lseg", "ltrim", "macaddr", "macaddr8", "macaddr8_set7bit", "make_date",
+    "make_interval", "make_time", "make_timestamp", "make_timestamptz", "masklen", "max", "md5", "min",
+    "min_scale", "mod", "mode", "money", "multirange", "name", "netmask", "network", "normalize", "notlike",
+    "now", "npoints", "nth_value", "ntile", "num_nonnulls", "num_nulls", "numeric", "nummultirange",
+    "numnode", "numrange", "octet_length", "oid", "overlaps", "overlay", "parse_ident",
+    "path", "pclose", "percent_rank", "percentile_cont", "percentile_disc", "pg_backend_pid", "pg_basetype",
+    "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_collation_is_visible",
+    "pg_column_compression", "pg_column_size", "pg_conf_load_time", "pg_current_snapshot", "pg_database_size",
+    "pg_encoding_to_char", "pg_function_is_visible", "pg_get_constraintdef", "pg_get_expr",
+    "pg_get_function_arguments", "pg_get_function_identity_arguments", "pg_get_function_result",
+    "pg_get_functiondef", "pg_get_indexdef", "pg_get_keywords", "pg_get_partkeydef", "pg_get_ruledef",
+    "pg_get_serial_sequence", "pg_get_statisticsobjdef", "pg_get_triggerdef", "pg_get_userbyid",
+    "pg_get_viewdef", "pg_has_role", "pg_indexes_size", "pg_is_in_recovery", "pg_is_other_temp_schema",
+    "pg_last_xact_replay_timestamp", "pg_lsn", "pg_my_temp_schema", "pg_opclass_is_visible",
+    "pg_operator_is_visible", "pg_partition_root", "pg_postmaster_start_time", "pg_relation_size",
+    "pg_size_bytes", "pg_size_pretty", "pg_snapshot_xip", "pg_snapshot_xmax", "pg_snapshot_xmin",
+    "pg_table_is_visible", "pg_table_size", "pg_tablespace_size", "pg_total_relation_size",
+    "pg_trigger_depth", "pg_type_is_visible", "pg_typeof", "pg_visible_in_snapshot", "pg_wal_lsn_diff",
+    "phraseto_tsquery", "pi", "plainto_tsquery", "point", "polygon", "popen", "position", "pow", "power",
+    "querytree", "quote_ident", "quote_literal", "quote_nullable", "radians", "radius", "random",
+    "random_normal", "range_agg", "range_intersect_agg", "range_merge", "rank", "regexp_count",
+    "regexp_instr", "regexp_like", "regexp_match", "regexp_matches", "regexp_replace",
+    "regexp_split_to_array", "regexp_split_to_table", "regexp_substr", "regr_avgx", "regr_avgy", "regr_count",
+    "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "repeat", "replace",
+    "reverse", "right", "round", "row_number", "row_to_json", "rpad", "rtrim", "scale", "session_user",
+    "set_bit", "set_byte", "set_masklen", "setweight", "sha224", "sha256", "sha384", "sha512",
+    "sign", "similar_escape", "similar_to_escape", "sin", "sind", "sinh", "slope",
+    "split_part", "sqrt", "starts_with", "statement_timestamp", "stddev", "stddev_pop", "stddev_samp",
+    "string_agg", "string_to_array", "string_to_table", "strip", "strpos", "substr", "substring", "sum",
+    "system_user", "tan", "tand", "tanh", "text", "textcat", "textlike", "textnlike", "time", "timeofday",
+    "timestamp", "timestamptz", "timetz", "timezone", "to_ascii", "to_bin", "to_char", "to_date", "to_hex",
+    "to_json", "to_jsonb", "to_number", "to_oct", "to_regclass", "to_regnamespace", "to_regproc",
+    "to_regrole", "to_regtype", "to_timestamp", "to_tsquery", "to_tsvector", "transaction_timestamp",
+    "translate", "trim_array", "trim_scale", "trunc", "ts_delete", "ts_filter", "ts_headline",
+    "ts_lexize", "ts_rank", "ts_rank_cd", "tsmultirange", "tsquery", "tsquery_phrase", "tsrange",
+    "tstzmultirange", "tstzrange", "tsvector", "tsvector_to_array", "txid_current_snapshot",
+    "txid_snapshot_xmax", "txid_snapshot_xmin", "unicode_assigned", "unistr", "unnest", "upper", "upper_inc",
+    "upper_inf", "uuid", "uuid_extract_timestamp", "uuid_extract_version", "uuidv4", "uuidv7", "var_pop",
+    "var_samp", "varbit", "varchar", "variance", "version", "websearch_to_tsquery", "width", "width_bucket",
+    "xid",
+];
+
+/// Methods of TABLESAMPLE; sorted.
+pub(super) const HARMLESS_SAMPLING: &[&str] = &["bernoulli", "system"];
+
+/// Nodes of a statement's tree that compute, combine and order, by the names of the parser's structs; sorted. A kind of node
+/// that a later grammar brings is not executed before it is here.
+#[rustfmt::skip]
+pub(super) const HARMLESS_NODES: &[&str] = &[
+    "AArrayExpr", "AConst", "AExpr", "AIndices", "AIndirection", "AStar", "Alias", "BitString", "BoolExpr",
+    "Boolean", "BooleanTest", "CaseExpr", "CaseWhen", "CoalesceExpr", "CollateClause", "ColumnDef",
+    "ColumnRef", "CommonTableExpr", "CteCycleClause", "CteSearchClause", "Float", "FuncCall", "GroupingFunc",
+    "GroupingSet", "Integer", "JoinExpr", "JsonAggConstructor", "JsonArgument", "JsonArrayAgg",
+    "JsonArrayConstructor", "JsonArrayQueryConstructor", "JsonBehavior", "JsonFormat", "JsonFuncExpr",
+    "JsonIsPredicate", "JsonKeyValue", "JsonObjectAgg", "JsonObjectConstructor", "JsonOutput",
+    "JsonParseExpr", "JsonReturning", "JsonScalarExpr", "JsonSerializeExpr", "JsonTable", "JsonTableColumn",
+    "JsonTablePathSpec", "JsonValueExpr", "List", "MinMaxExpr", "NamedArgExpr", "NullTest", "ParamRef",
+    "RangeFunction", "RangeSubselect", "RangeTableSample", "RangeVar", "ResTarget", "RowExpr", "SelectStmt",
+    "SortBy", "SqlValueFunction", "String", "SubLink", "TypeCast", "TypeName", "WindowDef", "WithClause",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_sorted() {
+        for list in [HARMLESS_FUNCTIONS, HARMLESS_SAMPLING, HARMLESS_NODES] {
+            assert!(list.is_sorted_by(|a, b| a < b));
+        }
+    }
+}

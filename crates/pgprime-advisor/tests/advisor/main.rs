@@ -1,0 +1,12 @@
+//! The advisor on real databases and files.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod explain;
+mod history;
+mod index_review;
+mod plan;
+mod selection;
+mod slow;
+mod space;
+mod sql;

@@ -1,0 +1,107 @@
+//! The options of the command.
+
+use clap::Args;
+use pgprime_advisor::space::SpaceOptions;
+
+/// Options of the report on space.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example: pgprime bloat --database-url postgresql://user:password@host:5432/database\n\
+    Looks at the tables of the one database that it is connected to, and changes nothing.\n\
+    Exit codes: 0 well, 1 a finding of warning or above, 2 wrong usage, 3 the database could not be reached"
+)]
+pub(crate) struct Arguments {
+    /// The database to look at; it is not changed
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(super) database_url: Option<String>,
+    /// Report a table or index of which this much is waste, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent, allow_hyphen_values = true, default_value = "30")]
+    pub(super) threshold_percent: f64,
+    /// … and of which this much is waste, as 10MB
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, default_value = "10MB")]
+    pub(super) min_size: u64,
+    /// Print the report as one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Arguments {
+    /// The database to ask, if any; a variable that is set to nothing counts as none.
+    pub(super) fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
+    pub(super) fn space_options(&self) -> SpaceOptions {
+        let defaults = SpaceOptions::default();
+        SpaceOptions {
+            waste_percent_min: self.threshold_percent,
+            waste_bytes_min: self.min_size,
+            // What is too small to be reported need not be estimated.
+            estimate_bytes_min: defaults.estimate_bytes_min.min(self.min_size),
+            ..defaults
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: Option<f64> = text.trim().trim_end_matches('%').trim_end().parse().ok();
+    percent
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| "give a number from 0 to 100, such as 30".to_owned())
+}
+
+/// Bytes: `10MB`, `512kB`, `1.5GB`, `0`; a unit is 1,024 of the one before, as in PostgreSQL.
+fn size(text: &str) -> Result<u64, String> {
+    let help = || "give an amount with its unit, such as 10MB or 1GB".to_owned();
+    let text = text.trim();
+    let split = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "kb" | "kib" | "k" => 10,
+        "mb" | "mib" | "m" => 20,
+        "gb" | "gib" | "g" => 30,
+        "tb" | "tib" | "t" => 40,
+        _ => return Err(help()),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| help())?;
+    let bytes = number * f64::from(shift).exp2();
+    if !(0.0..=f64::from(62).exp2()).contains(&bytes) {
+        return Err(help());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^62")]
+    let bytes = bytes as u64;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values() {
+        for (text, expected) in [
+            ("10MB", Some(10 << 20)),
+            ("1.5 gib", Some(3 << 29)),
+            ("0", Some(0)),
+            ("4096", Some(4_096)),
+            ("-1MB", None),
+            ("MB", None),
+            ("1e99TB", None),
+            ("10 parsecs", None),
+            ("NaNMB", None),
+        ] {
+            assert_eq!(size(text).ok(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("30", Some(30.0)),
+            ("12.5%", Some(12.5)),
+            ("101", None),
+            ("-1", None),
+            ("NaN", None),
+            ("all", None),
+        ] {
+            assert_eq!(percent(text).ok(), expected, "{text}");
+        }
+    }
+}
