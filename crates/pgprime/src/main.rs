@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{analyze, bench, bloat, demo, plan, pooler, slow_queries};
+use commands::{analyze, bench, bloat, demo, indexes, plan, pooler, slow_queries};
 
 /// Keeps a PostgreSQL service fast for 10,000 concurrent users.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ enum Command {
     SlowQueries(Box<slow_queries::Arguments>),
     /// Explain a statement safely: its plan as a tree, and the problems in it
     Analyze(Box<analyze::Arguments>),
+    /// Tell which indexes cost more than they give, and which foreign keys lack one, with the statements that help
+    Indexes(indexes::Arguments),
     /// Tell what takes space, what of it is waste and what runs out, with the statements that help
     Bloat(bloat::Arguments),
     /// Measure poolers beside one another on the same private PostgreSQL
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::SlowQueries(arguments) => slow_queries::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Indexes(arguments) => indexes::run(&arguments),
         Command::Bloat(arguments) => bloat::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

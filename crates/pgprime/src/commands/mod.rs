@@ -4,6 +4,7 @@ pub(crate) mod analyze;
 pub(crate) mod bench;
 pub(crate) mod bloat;
 pub(crate) mod demo;
+pub(crate) mod indexes;
 pub(crate) mod plan;
 pub(crate) mod pooler;
 pub(crate) mod slow_queries;

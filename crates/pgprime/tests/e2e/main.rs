@@ -13,6 +13,7 @@ mod command_line;
 mod drivers;
 mod faults;
 mod harness;
+mod indexes;
 mod isolation;
 mod plan;
 mod prepared;
