@@ -73,7 +73,7 @@ pub enum InputProblem {
     /// The 95th percentile is below the mean.
     #[error(
         "a p95 of {p95_ms} ms is below the mean of {mean_ms} ms, which only a few extremely slow requests can \
-         cause; give the standard deviation instead, or check that both are of the same queries"
+         cause; check that both are in ms and of the same queries"
     )]
     P95BelowMean {
         /// The 95th percentile in ms, as given.
@@ -84,7 +84,7 @@ pub enum InputProblem {
     /// No lognormal distribution has a 95th percentile this far above its mean.
     #[error(
         "a p95 of {p95_ms} ms is more than {ratio_max:.2} times the mean of {mean_ms} ms, which no lognormal \
-         distribution has; give the standard deviation instead, or plan the slow queries apart"
+         distribution has; plan the slow queries apart"
     )]
     P95TooFarAboveMean {
         /// The 95th percentile in ms, as given.

@@ -47,8 +47,10 @@ pub(super) fn storage(text: &str) -> Result<Storage, String> {
 
 /// A version of PostgreSQL; of `15.4` the 15 counts.
 pub(super) fn version(text: &str) -> Result<u32, String> {
-    let major = text.trim().split('.').next().unwrap_or_default();
-    major.parse().map_err(|_| "give a version of PostgreSQL, such as 15".to_owned())
+    let major = text.trim().split('.').next().and_then(|major| major.parse().ok());
+    major
+        .filter(|major| (13..1_000).contains(major))
+        .ok_or_else(|| "give a version of PostgreSQL from 13 on, such as 15".to_owned())
 }
 
 #[cfg(test)]
