@@ -28,8 +28,17 @@ pub(crate) fn database(prefix: &str) -> (&'static Node, String) {
 /// Each step in a session of its own: what a session counts is known to the server at its end at the latest, and a vacuum
 /// in between would have it counted twice.
 pub(crate) fn steps(node: &Node, database: &str, steps: &[&str]) {
+    let others = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend'"
+    );
+    let sessions = || node.psql("postgres", &others).unwrap().parse::<u32>().unwrap();
     for sql in steps {
+        let before = sessions();
         node.psql(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        // A session's counts are known once it is gone, which may be after psql has ended.
+        while sessions() > before {
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -20,6 +20,8 @@ use crate::tls::Tls;
 
 /// Preparing a configured statement does not wait long for a lock: it is tried again when it is used.
 const BOUND_LOCKS: &str = "SET lock_timeout = '100ms'";
+/// Servers of a pooler that may all have an outdated plan: each is met once, and none has executed anything.
+const SERVERS_MAX: u32 = 100;
 /// Prepared statements of one connection, besides those of the configuration: a few hundred kilobytes of PostgreSQL's
 /// memory, and more texts than a service has.
 const STATEMENTS_MAX: usize = 256;
@@ -241,12 +243,23 @@ impl Executor {
         if error.as_db_error().is_some() && is_in_transaction {
             return Err(Failure::Driver(error));
         }
-        match self.ready(sql).await {
-            Ok(again) if doubt == Doubt::Outdated || again.types() != prepared.types() => {
-                tracing::debug!(reason = %error, "a statement was prepared again");
-                self.send(&again, sql, parameters).await
+        let mut tries_left = if self.path == Path::Direct { 1 } else { SERVERS_MAX };
+        loop {
+            let again = match self.ready(sql).await {
+                Ok(again) if doubt == Doubt::Outdated || again.types() != prepared.types() => again,
+                _ => return Err(Failure::Driver(error)),
+            };
+            tracing::debug!(reason = %error, "a statement was prepared again");
+            tries_left -= 1;
+            match self.send(&again, sql, parameters).await {
+                // Behind a pooler, the next of its servers may have the outdated plan, too.
+                Err(Failure::Driver(later))
+                    if tries_left > 0 && Doubt::about(&later) == Some(Doubt::Outdated) =>
+                {
+                    self.forget(sql);
+                }
+                outcome => return outcome,
             }
-            _ => Err(Failure::Driver(error)),
         }
     }
 

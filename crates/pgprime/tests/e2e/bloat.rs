@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use pgprime_cluster::{Cluster, ClusterOptions, free_port};
+use pgprime_cluster::{Cluster, ClusterOptions, Node, free_port};
 
 use crate::harness::{cluster, stderr_of};
 
@@ -10,6 +10,17 @@ fn bloat(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
     command.arg("bloat").args(arguments).env_remove("DATABASE_URL").stdin(Stdio::null());
     command.output().unwrap()
+}
+
+/// Runs SQL and waits until its session is gone: only then are its counts known.
+fn step(node: &Node, database: &str, sql: &str) {
+    let others = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend'"
+    );
+    node.psql(database, sql).unwrap();
+    while node.psql("postgres", &others).unwrap() != "0" {
+        std::thread::yield_now();
+    }
 }
 
 fn printed(output: &Output) -> String {
@@ -25,9 +36,9 @@ fn waste_is_a_finding_until_its_statement_is_run() {
     let fill = "CREATE SCHEMA \"My Shop\";
                 CREATE TABLE \"My Shop\".orders (id int PRIMARY KEY, note text) WITH (autovacuum_enabled = off);
                 INSERT INTO \"My Shop\".orders SELECT i, md5(i::text) FROM generate_series(1, 40000) i;";
-    node.psql(&database, fill).unwrap();
-    node.psql(&database, "DELETE FROM \"My Shop\".orders WHERE id % 4 > 0").unwrap();
-    node.psql(&database, "VACUUM ANALYZE \"My Shop\".orders").unwrap();
+    step(node, &database, fill);
+    step(node, &database, "DELETE FROM \"My Shop\".orders WHERE id % 4 > 0");
+    step(node, &database, "VACUUM ANALYZE \"My Shop\".orders");
 
     let few = ["--database-url", &url, "--threshold-percent", "40", "--min-size", "256kB"];
     let output = bloat(&few);
