@@ -1,8 +1,8 @@
 //! How far a replica is behind, measured against the primary.
 //!
 //! A replica by itself cannot tell: one that has lost its primary has replayed all it received, however old that is. So
-//! the primary's positions are remembered with the moment they were read, and the replica is as old as the newest of
-//! them that it has replayed.
+//! the primary's positions are remembered with the moment they were read, and the replica is as old as the first of
+//! them that it has not replayed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -32,13 +32,9 @@ impl LagMeter {
     /// How old the replica's data is, given how far it has replayed: zero when it has all that the primary had when it
     /// was last looked at, `None` when the primary has not been seen yet.
     pub(crate) fn lag(&self, now: Instant, replayed: PgLsn) -> Option<Duration> {
-        let (_, newest) = self.positions.back()?;
-        if *newest <= replayed {
-            return Some(Duration::ZERO);
-        }
-        let has = self.positions.iter().rev().find(|(_, position)| *position <= replayed);
-        let since = has.or(self.positions.front()).map(|(at, _)| *at)?;
-        Some(now.saturating_duration_since(since))
+        self.positions.back()?;
+        let lacks = self.positions.iter().find(|(_, position)| *position > replayed);
+        Some(lacks.map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at)))
     }
 }
 
@@ -47,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replica_is_as_old_as_the_newest_position_it_has() {
+    fn a_replica_is_as_old_as_the_first_position_it_lacks() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let lsn = |position: u64| PgLsn::from(position);
@@ -56,10 +52,10 @@ mod tests {
         for (seconds, position) in [(1, 100), (2, 200), (3, 200), (4, 400)] {
             meter.saw_primary(at(seconds), lsn(position));
         }
-        for (replayed, expected) in [(400, 0), (500, 0), (399, 1), (200, 1), (199, 3), (100, 3), (50, 3)] {
+        for (replayed, expected) in [(400, 0), (500, 0), (399, 0), (200, 0), (199, 2), (100, 2), (50, 3)] {
             assert_eq!(meter.lag(at(4), lsn(replayed)), Some(Duration::from_secs(expected)), "{replayed}");
         }
-        assert_eq!(meter.lag(at(64), lsn(399)), Some(Duration::from_secs(61)));
+        assert_eq!(meter.lag(at(64), lsn(399)), Some(Duration::from_secs(60)));
     }
 
     #[test]
