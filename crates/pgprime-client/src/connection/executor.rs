@@ -245,13 +245,18 @@ impl Executor {
         }
         let mut tries_left = if self.path == Path::Direct { 1 } else { SERVERS_MAX };
         loop {
-            let again = match self.ready(sql).await {
-                Ok(again) if doubt == Doubt::Outdated || again.types() != prepared.types() => again,
+            tries_left -= 1;
+            let outcome = match self.ready(sql).await {
+                Ok(again) if doubt == Doubt::Outdated || again.types() != prepared.types() => {
+                    tracing::debug!(reason = %error, "a statement was prepared again");
+                    self.send(&again, sql, parameters).await
+                }
+                Err(Failure::Driver(later)) if Doubt::about(&later) == Some(Doubt::Outdated) => {
+                    Err(Failure::Driver(later))
+                }
                 _ => return Err(Failure::Driver(error)),
             };
-            tracing::debug!(reason = %error, "a statement was prepared again");
-            tries_left -= 1;
-            match self.send(&again, sql, parameters).await {
+            match outcome {
                 // Behind a pooler, the next of its servers may have the outdated plan, too.
                 Err(Failure::Driver(later))
                     if tries_left > 0 && Doubt::about(&later) == Some(Doubt::Outdated) =>
