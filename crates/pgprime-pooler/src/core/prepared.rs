@@ -64,6 +64,10 @@ impl Core {
         if server.replies.requests() == 0 {
             return false;
         }
+        if server.traces.outdated_statements {
+            // When the request that failed on them is over, the server forgets them.
+            return true;
+        }
         let (name, query) = match kind {
             Kind::Query => (None, frontend::query_text(body).ok()),
             Kind::Parse => {
