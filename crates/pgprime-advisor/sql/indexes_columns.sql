@@ -6,7 +6,6 @@ SELECT /* pgprime: columns of relations $1 and what is known of their values */
     b.typname::text AS type,
     b.typcategory::text AS category,
     b.typlen::int4 AS length,
-    a.attnotnull AS is_not_null,
     coalesce(l.collname IN ('C', 'POSIX'), false) AS collation_is_c,
     coalesce(l.collname = 'default', false) AS collation_is_default,
     s.null_frac::float8 AS null_share,

@@ -3,7 +3,6 @@ SELECT /* pgprime: the server, and what helps with advice */
     current_setting('server_version') AS version,
     current_database()::text AS database,
     current_user::text AS role,
-    pg_is_in_recovery() AS in_recovery,
     (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
         WHERE e.extname = 'hypopg' AND has_schema_privilege(n.oid, 'USAGE')) AS hypopg_schema,
     EXISTS (SELECT FROM pg_available_extensions WHERE name = 'hypopg') AS hypopg_is_available,

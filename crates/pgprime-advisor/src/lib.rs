@@ -6,13 +6,7 @@
 pub mod explain;
 pub mod history;
 pub mod index_review;
-#[allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    reason = "what generates candidates is ready before what weighs them"
-)]
-mod indexes;
+pub mod indexes;
 mod missing;
 pub mod plan;
 pub mod selection;

@@ -15,7 +15,7 @@ mod report;
 mod session;
 mod since;
 mod snapshot;
-mod text;
+pub(crate) mod text;
 
 pub use delta::{compare, delta};
 pub use error::SlowError;

@@ -3,11 +3,13 @@
 //! Exit codes: 0 well, 1 a finding (errors in a load, for example), 2 wrong usage or configuration, 3 the database
 //! could not be reached. Under the name `pgbouncer` the binary takes PgBouncer's command line.
 
+mod amount;
 mod bouncer_name;
 mod commands;
 mod daemon;
 mod database;
 mod exit;
+mod history_file;
 mod logging;
 mod output;
 
@@ -37,8 +39,8 @@ enum Command {
     SlowQueries(Box<slow_queries::Arguments>),
     /// Explain a statement safely: its plan as a tree, and the problems in it
     Analyze(Box<analyze::Arguments>),
-    /// Tell which indexes cost more than they give, and which foreign keys lack one, with the statements that help
-    Indexes(indexes::Arguments),
+    /// Tell which indexes the workload lacks and which cost more than they give, with the statements that help
+    Indexes(Box<indexes::Arguments>),
     /// Tell what takes space, what of it is waste and what runs out, with the statements that help
     Bloat(bloat::Arguments),
     /// Measure poolers beside one another on the same private PostgreSQL

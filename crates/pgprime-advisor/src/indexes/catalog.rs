@@ -25,7 +25,6 @@ pub(super) async fn server(session: &Session<'_>) -> Result<Server, IndexesError
         version_number: column(row, STEP, "version_number")?,
         version: column(row, STEP, "version")?,
         role: column(row, STEP, "role")?,
-        in_recovery: column(row, STEP, "in_recovery")?,
         hypopg_schema: column(row, STEP, "hypopg_schema")?,
         hypopg_is_available: column(row, STEP, "hypopg_is_available")?,
         trigram_schema: column(row, STEP, "trigram_schema")?,
@@ -165,12 +164,11 @@ async fn tables(
         relation.figures = Figures {
             rows: figure("rows")?,
             pages: figure("pages")?,
+            visible_pages: figure("visible_pages")?,
             inserted: figure("inserted")?,
             updated: figure("updated")?,
             hot_updated: figure("hot_updated")?,
-            live: figure("live")?,
-            scans: figure("scans")?,
-            may_create: column(&row, STEP, "may_create")?,
+            partition_levels: column(&row, STEP, "partition_levels")?,
         };
         if let Kind::Partitioned { partitions } = &mut relation.kind {
             *partitions = column::<Option<Vec<String>>>(&row, STEP, "partitions")?.unwrap_or_default();
@@ -213,7 +211,6 @@ async fn columns(
             type_oid: column(&row, STEP, "type_oid")?,
             type_name: column(&row, STEP, "type")?,
             category,
-            is_not_null: column(&row, STEP, "is_not_null")?,
             collation_is_c: column::<bool>(&row, STEP, "collation_is_c")?
                 || has_default_collation && collation_is_c,
             is_sortable: column(&row, STEP, "is_sortable")?,

@@ -47,6 +47,12 @@ pub enum IndexesError {
         /// What there is.
         known: String,
     },
+    /// Nothing can be created here, or something cannot be dropped.
+    #[error("{reason}")]
+    CannotApply {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The existing indexes could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -64,7 +64,7 @@ fn is_unique_start(existing: &Existing, candidate: &Candidate) -> bool {
 }
 
 /// Expressions in the server's words and in the statement's, made comparable.
-fn canonical(sql: &str) -> String {
+pub(super) fn canonical(sql: &str) -> String {
     let plain: String = sql.chars().filter(|letter| !matches!(letter, '(' | ')' | ' ' | '"')).collect();
     ["::text", "::charactervarying", "::bpchar", "pg_catalog."]
         .iter()

@@ -11,7 +11,6 @@ pub(super) struct Server {
     pub(super) version_number: i32,
     pub(super) version: String,
     pub(super) role: String,
-    pub(super) in_recovery: bool,
     pub(super) hypopg_schema: Option<String>,
     pub(super) hypopg_is_available: bool,
     pub(super) trigram_schema: Option<String>,
@@ -71,13 +70,14 @@ pub(super) struct Relation {
 pub(super) struct Figures {
     pub(super) rows: f64,
     pub(super) pages: f64,
+    /// Of them, those that an index alone can be trusted for, as vacuum found all their rows visible.
+    pub(super) visible_pages: f64,
     pub(super) inserted: f64,
     /// Without those that no index had to be touched for.
     pub(super) updated: f64,
     pub(super) hot_updated: f64,
-    pub(super) live: f64,
-    pub(super) scans: f64,
-    pub(super) may_create: bool,
+    /// Levels of partitions below it; 0 of a table without.
+    pub(super) partition_levels: i32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,6 @@ pub(super) struct Column {
     pub(super) type_oid: u32,
     pub(super) type_name: String,
     pub(super) category: String,
-    pub(super) is_not_null: bool,
     pub(super) collation_is_c: bool,
     pub(super) is_sortable: bool,
     pub(super) statistics: Option<Statistics>,

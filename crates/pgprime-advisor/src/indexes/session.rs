@@ -47,10 +47,17 @@ impl<'a> Session<'a> {
         Ok(value)
     }
 
-    /// Makes hypothetical indexes possible; those that are left from before go.
-    pub(super) async fn use_hypopg(&mut self, schema: &str) -> Result<(), IndexesError> {
+    /// Makes hypothetical indexes possible; those that are left from before go. The inner error is why they are not.
+    pub(super) async fn try_hypopg(
+        &mut self,
+        schema: &str,
+    ) -> Result<Result<(), IndexesError>, IndexesError> {
         self.hypopg_schema = Some(schema.to_owned());
-        self.reset_hypothetical().await
+        let outcome = self.attempt(self.reset_hypothetical()).await?;
+        if outcome.is_err() {
+            self.hypopg_schema = None;
+        }
+        Ok(outcome)
     }
 
     pub(super) fn hypopg_schema(&self) -> Option<&str> {
@@ -106,6 +113,25 @@ impl<'a> Session<'a> {
         };
         self.execute("end a step", end).await?;
         Ok(outcome)
+    }
+
+    /// As [`Session::text`], without ending the transaction when it fails; in one message, as it is done very often.
+    pub(super) async fn attempt_text(
+        &self,
+        step: &'static str,
+        sql: &str,
+    ) -> Result<Result<String, IndexesError>, IndexesError> {
+        // The new line ends whatever comment the statement ends in.
+        let guarded = format!("SAVEPOINT pgprime; {sql}\n; RELEASE SAVEPOINT pgprime");
+        match self.text(step, &guarded).await {
+            Err(error) if error.is_connection_lost() => Err(error),
+            Err(error) => {
+                let undo = "ROLLBACK TO SAVEPOINT pgprime; RELEASE SAVEPOINT pgprime";
+                self.execute("end a step", undo).await?;
+                Ok(Err(error))
+            }
+            Ok(text) => Ok(Ok(text)),
+        }
     }
 
     /// Remembers to deallocate a statement.

@@ -91,9 +91,13 @@ fn aligned(width: f64) -> f64 {
     (width / 8.0).ceil() * 8.0
 }
 
-/// What each write of a row pays for the index, in the planner's unit: (8 + key widths) / (27 + row width) of the
-/// write's own cost, for the rows that are in it.
+/// What each write of a row pays for the index, in the planner's unit.
 pub(super) fn write_cost(candidate: &Candidate, inventory: &Inventory) -> f64 {
+    write_share(candidate, inventory) * WRITE_COST
+}
+
+/// By which share each write of a row becomes dearer: (8 + key widths) / (27 + row width), for the rows that are in it.
+pub(super) fn write_share(candidate: &Candidate, inventory: &Inventory) -> f64 {
     let relation = candidate.table(inventory);
     let width = key_width(candidate, relation) + include_width(candidate, relation);
     let share = candidate.predicate.as_ref().map_or(1.0, |predicate| predicate.share);
@@ -103,5 +107,5 @@ pub(super) fn write_cost(candidate: &Candidate, inventory: &Inventory) -> f64 {
         // A range is only touched when its ends move.
         Method::Brin => 0.05,
     };
-    (8.0 + width) / (ROW_HEADER_BYTES + relation.row_width()) * share * entries * WRITE_COST
+    (8.0 + width) / (ROW_HEADER_BYTES + relation.row_width()) * share * entries
 }

@@ -24,7 +24,7 @@ pub(super) fn is_own(text: &str) -> bool {
 }
 
 /// The statement on one line, without comments.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut has_gap = false;
     for piece in pieces(text) {
@@ -44,7 +44,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// The first characters of a line, with an ellipsis when there are more.
-pub(super) fn shortened(line: &str, width: usize) -> String {
+pub(crate) fn shortened(line: &str, width: usize) -> String {
     if line.chars().count() <= width {
         return line.to_owned();
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod advise;
+mod apply;
 mod explain;
 mod history;
 mod index_review;

@@ -1,7 +1,6 @@
 //! `pgprime slow-queries`
 
 mod options;
-mod place;
 mod run;
 
 pub(crate) use options::Arguments;

@@ -24,9 +24,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     if let Some(path) = &arguments.plan {
         let plan = PlanReport::of(&source::read(path)?);
-        return Ok(Report::new(None, plan.with_context(|| format!("{} holds no plan", path.display()))?));
+        let plan = plan.with_context(|| format!("{} holds no plan", path.display()))?;
+        return Ok(Report::new(None, plan, None));
     }
-    let explained = source::ask(arguments)?;
+    let (explained, indexes) = source::ask(arguments)?;
     let plan = PlanReport::of(&explained.document).context("the server's plan cannot be read")?;
-    Ok(Report::new(Some(explained), plan))
+    Ok(Report::new(Some(explained), plan, indexes))
 }

@@ -9,12 +9,16 @@ use anyhow::Context as _;
 use pgprime_advisor::explain::{
     Execution, ExplainError, ExplainRequest, Explained, Limits, Superuser, explain, statement_text,
 };
+use pgprime_advisor::indexes::{self, Advice, AdviceOptions};
 use pgprime_advisor::plan::limits::TEXT_BYTES_MAX;
 use pgprime_advisor::sql::Statement;
 use pgprime_client::Connected;
 
 use super::options::Arguments;
 use crate::database::{self, Unreachable};
+
+/// Somebody waits for the plan.
+const ADVICE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Reads a plan that somebody has copied. One byte more than is taken is enough to refuse it.
 pub(super) fn read(path: &Path) -> anyhow::Result<String> {
@@ -28,14 +32,32 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     String::from_utf8(text).with_context(|| format!("{} is not text in UTF-8", path.display()))
 }
 
-/// Asks the database for the plan of the statement.
-pub(super) fn ask(arguments: &Arguments) -> anyhow::Result<Explained> {
+/// Asks the database for the plan of the statement, and for indexes that would help.
+pub(super) fn ask(arguments: &Arguments) -> anyhow::Result<(Explained, Option<Advice>)> {
     // What is wrong with a statement is said before a database is asked for anything.
     let statement = arguments.statement.as_deref().map(parse).transpose()?;
     database::block_on(async {
         let connected = database::connect(arguments.database_url()).await?;
-        explain_on(&connected, statement, arguments).await.map_err(|error| in_context(error, &connected))
+        let explained = explain_on(&connected, statement, arguments).await;
+        let explained = explained.map_err(|error| in_context(error, &connected))?;
+        let indexes = indexes_on(&connected, &explained).await?;
+        Ok((explained, indexes))
     })
+}
+
+/// Indexes that would help with the values that the plan is for. Where that cannot be told the plan is still worth showing.
+async fn indexes_on(connected: &Connected, explained: &Explained) -> anyhow::Result<Option<Advice>> {
+    let values: Vec<Option<String>> =
+        explained.parameters.values.iter().map(|parameter| parameter.value.clone()).collect();
+    let options = AdviceOptions { time_max: ADVICE_TIME_MAX, ..AdviceOptions::default() };
+    match indexes::for_statement(&connected.client, &explained.statement, &values, &options).await {
+        Ok(advice) => Ok(Some(advice)),
+        Err(error) if error.is_connection_lost() => Err(Unreachable::lost(connected, &error).into()),
+        Err(error) => {
+            eprintln!("pgprime: no advice on indexes: {error}");
+            Ok(None)
+        }
+    }
 }
 
 fn parse(text: &str) -> anyhow::Result<Statement> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use pgprime_capacity::postgres::Storage;
 
-use super::values::{decimal, memory, storage, version, whole};
+use super::values::{decimal, storage, version, whole};
+use crate::amount;
 
 const HELP_LOAD: &str = "Load";
 const HELP_LIMITS: &str = "Database";
@@ -53,7 +54,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT", value_parser = whole, help_heading = HELP_LIMITS)]
     pub(super) cores: Option<u32>,
     /// Memory of the database's machine, such as 64GB or 512MB
-    #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = HELP_LIMITS)]
+    #[arg(long, value_name = "SIZE", value_parser = amount::bytes, help_heading = HELP_LIMITS)]
     pub(super) memory: Option<u64>,
     /// What the data is on: nvme, ssd, hdd or network
     #[arg(long, value_name = "KIND", value_parser = storage, help_heading = HELP_LIMITS)]

@@ -13,9 +13,9 @@ use pgprime_client::Connected;
 use serde::Serialize;
 
 use super::options::Arguments;
-use super::place::default_path;
 use crate::database::{self, Unreachable};
 use crate::exit;
+use crate::history_file::default_path;
 use crate::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

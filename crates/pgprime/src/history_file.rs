@@ -7,7 +7,7 @@ use std::path::PathBuf;
 const FILE: &str = "pgprime/history.sqlite";
 
 /// The file of the history, unless one is named; None where there is no home.
-pub(super) fn default_path() -> Option<PathBuf> {
+pub(crate) fn default_path() -> Option<PathBuf> {
     path_below(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"))
 }
 

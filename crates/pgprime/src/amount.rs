@@ -1,0 +1,48 @@
+//! Amounts of memory and space on the command line.
+
+/// An amount in bytes: `64GB`, `512MB`, `1.5TB`; a unit is 1,024 of the one before, as in PostgreSQL.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let help = || "give an amount with its unit, such as 64GB or 512MB".to_owned();
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(help)?;
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "kb" | "kib" | "k" => 10,
+        "mb" | "mib" | "m" => 20,
+        "gb" | "gib" | "g" => 30,
+        "tb" | "tib" | "t" => 40,
+        _ => return Err(help()),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| help())?;
+    let bytes = number * f64::from(shift).exp2();
+    if !bytes.is_finite() || bytes < 1.0 || bytes > f64::from(63).exp2() {
+        return Err(help());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 2^63")]
+    let whole = bytes as u64;
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_with_its_units() {
+        for (text, expected) in [
+            ("64GB", Ok(64 << 30)),
+            ("512mb", Ok(512 << 20)),
+            ("1.5 GiB", Ok(3 << 29)),
+            ("2T", Ok(2 << 40)),
+            ("64", Err(())),
+            ("GB", Err(())),
+            ("-1GB", Err(())),
+            ("0GB", Err(())),
+            ("1e300TB", Err(())),
+            ("64 parsecs", Err(())),
+            ("infGB", Err(())),
+        ] {
+            assert_eq!(bytes(text).map_err(|_| ()), expected, "{text}");
+        }
+    }
+}
