@@ -14,6 +14,6 @@ mod run;
 mod session;
 mod steps;
 
-pub use applied::{Applied, ApplyOutcome, Measurement, MeasuredBy};
+pub use applied::{Applied, ApplyOutcome, MeasuredBy, Measurement};
 pub use options::ApplyOptions;
 pub use run::{apply, clean_up};

@@ -6,8 +6,8 @@ mod parts;
 use std::time::Duration;
 
 use pgprime_advisor::indexes::{
-    Advice, Applied, ApplyOptions, ApplyOutcome, Confidence, CostMethod, Gain, MeasuredBy, Suggestion,
-    Workload, WorkloadQuery, applied_text, apply,
+    Advice, AdviceOptions, Applied, ApplyOptions, ApplyOutcome, Confidence, CostMethod, Gain, MeasuredBy,
+    Suggestion, Workload, WorkloadQuery, advise, applied_text, apply,
 };
 use pgprime_cluster::Node;
 use tokio_postgres::Client;
@@ -203,4 +203,26 @@ async fn odd_names_and_expressions() {
     let analyzed = format!("SELECT count(*) FROM pg_stats WHERE tablename = '{}'", name.replace('\'', "''"));
     assert_eq!(node.psql(&database, &analyzed).unwrap(), "1", "the expression has statistics");
     client.batch_execute(&undo).await.unwrap();
+}
+
+#[tokio::test]
+async fn advice_is_applied_as_it_is_given() {
+    let parts = "CREATE TABLE parts (id int, account int) PARTITION BY RANGE (id);
+        CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (20000);
+        CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (20000) TO (40001);
+        INSERT INTO parts SELECT i, i * 7919 % 10000 FROM generate_series(1, 40000) i; ANALYZE parts;";
+    let (_, _, client) = owned("apply_advice", &format!("{TABLE} {parts}")).await;
+    let workload = workload(&[(BY_CUSTOMER, &["7"]), ("SELECT * FROM parts WHERE account = 7", &[])]);
+    let advice = advise(&client, &workload, &AdviceOptions::default()).await.unwrap();
+    assert_eq!(advice.suggestions.len(), 2, "{advice:?}");
+    let all = apply(&client, &workload, &advice, &ApplyOptions::default()).await.unwrap();
+    assert!(
+        all.iter().all(|one| one.outcome == ApplyOutcome::Created && one.has_gained == Some(true)),
+        "{all:?}"
+    );
+    let again = advise(&client, &workload, &AdviceOptions::default()).await.unwrap();
+    assert_eq!(again.suggestions, [], "nothing is left to be had");
+    for one in &all {
+        client.batch_execute(&one.undo).await.unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use pgprime_advisor::Missing;
 use pgprime_advisor::history::{Events, History, Interval, Retention, Usage};
 use pgprime_advisor::slow::{
-    Basis, Databases, Order, PoolerFigures, PoolerStatement, PoolerStatements, ReportOptions, SlowError,
+    Basis, Databases, Order, PoolerFigures, PoolerRepeat, PoolerStatement, PoolerStatements, ReportOptions, SlowError,
     SlowReport, SlowStatement, Snapshot, Trend, between, delta, known, record, recorded, report, report_text,
     since_reset, snapshot, snapshot_except,
 };
@@ -515,6 +515,7 @@ async fn a_query_for_each_row_of_another_is_hinted_at() {
             role: "postgres".to_owned(),
             figures: PoolerFigures { calls: 1_200, exec_ms_p99: 3.0, ..PoolerFigures::default() },
         }],
+        ..PoolerStatements::default()
     };
     let options = ReportOptions { pooler: Some(&pooler), ..ReportOptions::default() };
     let told = report(&after, &between(&before, &after), &options);
@@ -528,6 +529,24 @@ async fn a_query_for_each_row_of_another_is_hinted_at() {
     let read = statement(&told, "SELECT premium").unwrap();
     assert_eq!(read.pooler.as_ref().unwrap().calls, 1_200);
     assert_eq!(statement(&told, "ORDER BY").unwrap().pooler, None);
+    // What the pooler has seen is no hint any more.
+    let seen = PoolerRepeat {
+        text: "SELECT premium FROM quotes WHERE id = $1".to_owned(),
+        parent_text: Some("SELECT id FROM quotes WHERE id <= $1 ORDER BY id".to_owned()),
+        database: database.clone(),
+        role: "postgres".to_owned(),
+        bursts: 12,
+        longest: 100,
+        executions: 1_200,
+        exec_ms: 60.0,
+    };
+    let elsewhere = PoolerRepeat { database: "another".to_owned(), ..seen.clone() };
+    let pooler = PoolerStatements { repeats: vec![elsewhere, seen.clone()], ..pooler };
+    let options = ReportOptions { pooler: Some(&pooler), ..ReportOptions::default() };
+    let told = report(&after, &between(&before, &after), &options);
+    assert_eq!((told.repeats.len(), &told.pooler_repeats), (0, &vec![seen]));
+    let page = report_text(&told, &TimeZone::UTC);
+    assert!(page.contains("(N+1)") && page.contains("12 times, 100 calls in a row"), "{page}");
 }
 
 #[tokio::test]

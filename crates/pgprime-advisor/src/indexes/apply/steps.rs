@@ -58,6 +58,14 @@ fn step(sql: &str, suggestion: &Suggestion) -> Result<Step, Failure> {
     let tree = Tree::of(statement.tree());
     let node = tree.node().ok_or_else(|| refused("this is no statement"))?;
     match node.name {
+        // Of a table alone, without its partitions, the index is empty and there at once.
+        "IndexStmt"
+            if !node.has("concurrent") && node.child("relation").is_some_and(|table| table.has("inh")) =>
+        {
+            Err(refused(
+                "this keeps every write of the table waiting until it is done, so execute it when that is no harm",
+            ))
+        }
         "IndexStmt" => {
             create(statement.text(), node, suggestion).ok_or_else(|| refused("the index has no name"))
         }
@@ -158,6 +166,7 @@ mod tests {
             &["CREATE INDEX CONCURRENTLY i ON t (a); DROP TABLE t"],
             &["CREATE INDEX CONCURRENTLY i ON t (a)", "ALTER INDEX i RENAME TO j"],
             &["CREATE INDEX CONCURRENTLY other ON t (a)"],
+            &["CREATE INDEX i ON t (a)"],
             &["CREATE INDEX CONCURRENTLY ON t (a)"],
             &["CREATE INDEX ("],
             &[],

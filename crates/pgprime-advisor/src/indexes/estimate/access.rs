@@ -44,6 +44,8 @@ pub(super) struct Wanted<'a> {
     pub(super) table_use: &'a TableUse,
     /// The share of the table that there is to scan: a partition's.
     pub(super) part: f64,
+    /// The share that all scans of the use read.
+    pub(super) seen: f64,
     /// Rows of the plan after all conditions, in one scan.
     pub(super) rows_out: f64,
     /// Conditions that the plan has there; where all of them are known, its rows are those of the index.
@@ -148,7 +150,7 @@ impl Wanted<'_> {
             };
             let equal = of_key().filter(|one| is_equal(&one.kind)).min_by(|a, b| self.compared(a, b));
             if let Some(equal) = equal {
-                served.take(equal, share(self.relation, equal), is_bound);
+                served.take(equal, self.share_of(equal), is_bound);
                 match equal.kind {
                     _ if !is_bound => {}
                     ConditionKind::In(count) => served.descents *= count.max(1) as f64,
@@ -160,7 +162,7 @@ impl Wanted<'_> {
             }
             if let Some(range) = of_key().filter(|one| is_range(&one.kind)).min_by(|a, b| self.compared(a, b))
             {
-                served.take(range, share(self.relation, range), is_bound);
+                served.take(range, self.share_of(range), is_bound);
             }
             // Further keys sort out entries, all of which are read.
             is_bound = false;
@@ -168,8 +170,17 @@ impl Wanted<'_> {
         served
     }
 
+    /// Of the rows that are read: what has left partitions out leaves more of the others.
+    fn share_of(&self, condition: &Condition) -> f64 {
+        let whole = share(self.relation, condition);
+        match condition.kind {
+            ConditionKind::Range { .. } => (whole / self.seen.max(f64::MIN_POSITIVE)).min(1.0),
+            _ => whole,
+        }
+    }
+
     fn compared(&self, a: &Condition, b: &Condition) -> std::cmp::Ordering {
-        share(self.relation, a).total_cmp(&share(self.relation, b))
+        self.share_of(a).total_cmp(&self.share_of(b))
     }
 
     /// The planner's own number of rows, where its conditions are those of the index; never fewer than it has.
@@ -182,8 +193,9 @@ impl Wanted<'_> {
         let known = known + usize::from(predicate_share < 1.0);
         let planned = (self.rows_out / self.rows()).min(1.0);
         let ours = (share * predicate_share).clamp(1.0 / self.rows(), 1.0);
-        if !self.is_probe && known >= self.clauses && self.clauses > 0 { planned } else { ours.max(planned) }
-            .max(1.0 / self.rows())
+        let is_known = !self.is_probe && known >= self.clauses && self.clauses > 0;
+        let found = if is_known { planned } else { ours.max(planned) };
+        found.max(1.0 / self.rows())
     }
 
     fn btree(&self, candidate: &Candidate, needs_order: bool) -> Option<Access> {
@@ -306,7 +318,7 @@ impl Wanted<'_> {
                 )
         };
         let served: Vec<&Condition> = self.conditions().filter(is_served).collect();
-        let best = served.iter().map(|one| share(self.relation, one)).reduce(f64::min)?;
+        let best = served.iter().map(|one| self.share_of(one)).reduce(f64::min)?;
         let share = self.share(&served, 1.0, best);
         if share > RANDOM_SHARE_MAX {
             return None;
@@ -326,7 +338,7 @@ impl Wanted<'_> {
             one.item == key.item && matches!(one.kind, ConditionKind::Range { .. } | ConditionKind::Equal(_))
         };
         let served: Vec<&Condition> = self.conditions().filter(is_served).collect();
-        let best = served.iter().map(|one| share(self.relation, one)).reduce(f64::min)?;
+        let best = served.iter().map(|one| self.share_of(one)).reduce(f64::min)?;
         let share = self.share(&served, 1.0, best);
         let ranges = (self.pages() / BRIN_RANGE_PAGES).ceil().max(1.0);
         let correlation = self.correlation(candidate).abs().max(1e-10);

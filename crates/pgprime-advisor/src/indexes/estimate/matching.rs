@@ -13,6 +13,8 @@ pub(super) struct Matched<'a> {
     pub(super) relation: &'a Relation,
     /// The share of the table that it reads: less than 1 for a partition.
     pub(super) part: f64,
+    /// The share of the table that all scans of this use read together: less than 1 where partitions were left out.
+    pub(super) seen: f64,
     /// Whether it is executed for values of another table's rows.
     pub(super) is_probe: bool,
 }
@@ -28,6 +30,8 @@ pub(super) fn matched<'a>(inventory: &'a Inventory, uses: &'a Uses, plan: &Plan)
     scans.sort_by_key(|scan| std::cmp::Reverse(uses.tables.iter().map(|one| score(one, scan)).max()));
     let mut taken: HashMap<usize, String> = HashMap::new();
     let mut all = AllMatched::new();
+    let mut seen: HashMap<usize, f64> = HashMap::new();
+    let mut places: HashMap<NodeId, usize> = HashMap::new();
     for scan in scans {
         let of_scan =
             |(_, one): &(usize, &TableUse)| part(&inventory.relations[one.relation], scan).is_some();
@@ -45,7 +49,13 @@ pub(super) fn matched<'a>(inventory: &'a Inventory, uses: &'a Uses, plan: &Plan)
         taken.entry(place).or_insert(alias);
         let relation = &inventory.relations[table_use.relation];
         let Some(part) = part(relation, scan) else { continue };
-        all.insert(scan.id, Matched { table_use, relation, part, is_probe: is_probe(scan, &aliases) });
+        *seen.entry(place).or_default() += part;
+        places.insert(scan.id, place);
+        let is_probe = is_probe(scan, &aliases);
+        all.insert(scan.id, Matched { table_use, relation, part, seen: 1.0, is_probe });
+    }
+    for (id, matched) in &mut all {
+        matched.seen = places.get(id).and_then(|place| seen.get(place)).map_or(1.0, |seen| seen.min(1.0));
     }
     all
 }

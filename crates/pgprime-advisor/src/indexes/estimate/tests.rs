@@ -87,6 +87,22 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM items WHERE order_id = 5",
     "SELECT c.id, c.name FROM customers c WHERE NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id)",
     "SELECT id, rank() OVER (PARTITION BY customer_id ORDER BY created) FROM orders WHERE due = '2023-01-01'",
+    "SELECT c.region, count(*) FROM customers c JOIN orders o ON o.customer_id = c.id \
+     WHERE o.created >= '2023-03-01' AND o.created < '2023-03-08' GROUP BY c.region",
+    "SELECT i.* FROM items i JOIN orders o ON o.id = i.order_id WHERE o.customer_id = 12 AND i.quantity > 5",
+    "SELECT o.id FROM orders o WHERE o.status IN ('open', 'held') AND o.amount > 9900",
+    "SELECT count(*) FROM orders WHERE deleted IS NULL",
+    "SELECT * FROM items WHERE product_id = 9 ORDER BY price DESC LIMIT 3",
+    "SELECT * FROM customers WHERE created >= '2021-06-01' ORDER BY name LIMIT 50",
+    "SELECT customer_id, sum(amount) FROM orders GROUP BY customer_id",
+    "SELECT * FROM orders o WHERE o.amount = (SELECT max(amount) FROM orders)",
+    "SELECT * FROM items i JOIN customers c ON c.id = i.product_id WHERE c.region = 5 AND i.quantity = 3",
+    "SELECT DISTINCT status FROM orders",
+    "SELECT * FROM events WHERE kind = 'k3' AND account < 10",
+    "SELECT e.* FROM events e JOIN customers c ON c.id = e.account WHERE c.email = 'user7@example.com'",
+    "SELECT * FROM orders WHERE payload ->> 'k' = '77'",
+    "SELECT id FROM orders WHERE customer_id BETWEEN 100 AND 110 AND due > '2024-01-01' ORDER BY due LIMIT 10",
+    "SELECT o.* FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.region = 3 AND o.due = '2023-02-02'",
     "UPDATE items SET quantity = 0 WHERE product_id = 7",
 ];
 

@@ -157,6 +157,7 @@ impl Pass<'_> {
             relation: matched.relation,
             table_use,
             part: matched.part,
+            seen: matched.seen,
             rows_out,
             clauses: clauses(node),
             loops: 1.0,
@@ -318,10 +319,13 @@ impl Pass<'_> {
         let mut scans = Vec::new();
         reachable(target, &mut scans);
         let probes = scans.into_iter().filter_map(|scan| {
-            let access = self.probed(node, scan, loops, rows / loops)?;
+            // Of a partitioned table each part is looked into; they are taken to be alike.
+            let matched = self.tree.matched.get(&scan.id)?;
+            let parts = (matched.seen / matched.part).round().max(1.0);
+            let access = self.probed(node, scan, loops, rows / loops / parts)?;
             let scanned = (scan.estimate?.rows * shared(scan, around)).max(1.0);
             let share = (loops * access.rows / scanned).min(1.0);
-            Some(loops * access.total + rest(target, scan, share, around)?)
+            Some(loops * access.total * parts + rest(target, scan, share, around)?)
         });
         let cheapest = probes.min_by(f64::total_cmp)?;
         let joined = rows * self.tree.inventory.server.cpu_tuple_cost;
@@ -333,6 +337,7 @@ impl Pass<'_> {
         let matched = self.tree.matched.get(&scan.id).filter(|matched| !matched.is_probe)?;
         let candidate = *self.chosen.get(&matched.table_use.relation)?;
         let alias = scan.alias.as_deref().or(scan.relation.as_deref())?;
+        let alias = if matched.part < 1.0 { stem(alias) } else { alias };
         let is_joined = |condition: &Condition| {
             let columns = &condition.item.columns;
             let in_text = |text: &str| {
@@ -415,11 +420,25 @@ fn lone_scan(node: &Node) -> Option<&Node> {
 fn is_passed(node: &Node) -> bool {
     match node.kind {
         Kind::Hash | Kind::Sort | Kind::Materialize | Kind::Gather | Kind::GatherMerge => true,
+        Kind::Append => is_of_parts(node),
         Kind::HashJoin | Kind::MergeJoin | Kind::NestedLoop => {
             node.join_type.as_deref().is_none_or(|join_type| join_type == "Inner")
         }
         _ => false,
     }
+}
+
+/// Whether it puts the partitions of one table together: their aliases are numbered.
+fn is_of_parts(append: &Node) -> bool {
+    let mut stems = append.inputs().map(|input| input.alias.as_deref().map(stem));
+    let first = stems.next().flatten();
+    first.is_some() && stems.all(|other| other == first)
+}
+
+/// The alias of the table that a partition belongs to.
+fn stem(alias: &str) -> &str {
+    let stem = alias.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    stem.strip_suffix('_').filter(|rest| !rest.is_empty()).unwrap_or(alias)
 }
 
 /// The scans that could as well come first: below nothing but inner joins.
@@ -438,9 +457,10 @@ fn rest(node: &Node, scan: &Node, share: f64, around: Around<'_>) -> Option<f64>
         return Some(0.0);
     }
     let (on_way, below) = node.inputs().find_map(|input| Some((input, rest(input, scan, share, around)?)))?;
+    // The other parts of a partitioned table are looked into as well.
     let others: f64 = node
         .inputs()
-        .filter(|input| input.id != on_way.id)
+        .filter(|input| input.id != on_way.id && node.kind != Kind::Append)
         .filter_map(|input| Some(cost(input)?.total * shared(input, around)))
         .sum();
     let all: f64 = node.inputs().filter_map(cost).map(|cost| cost.total).sum();
