@@ -3,6 +3,7 @@
 //! It changes nothing in a database unless told to apply a suggestion, takes no lock that a client could wait for, and says
 //! what it could not see and why.
 
+pub mod aggregates;
 pub mod explain;
 pub mod history;
 pub mod index_review;

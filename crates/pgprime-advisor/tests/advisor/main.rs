@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod advise;
+mod aggregates;
 mod apply;
 mod explain;
 mod history;
