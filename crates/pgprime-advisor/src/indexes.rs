@@ -42,9 +42,7 @@ mod uses;
 mod weighed;
 mod workload;
 
-pub use advice::{
-    Advice, Confidence, CostMethod, Gain, Hint, QueryAdvice, SkippedQuery, Suggestion,
-};
+pub use advice::{Advice, Confidence, CostMethod, Gain, Hint, QueryAdvice, SkippedQuery, Suggestion};
 pub use advise::{advise, for_statement};
 pub use applied_text::applied_text;
 pub use apply::{Applied, ApplyOptions, ApplyOutcome, MeasuredBy, Measurement, apply, clean_up};

@@ -13,6 +13,6 @@ pub mod plan;
 pub mod selection;
 pub mod slow;
 pub mod space;
-pub mod sql;
 
 pub use missing::Missing;
+pub use pgprime_sql as sql;

@@ -8,6 +8,7 @@ use crate::finding::Finding;
 const LAYERS: &[(&str, u8)] = &[
     ("pgprime-wire", 0),
     ("pgprime-capacity", 0),
+    ("pgprime-sql", 0),
     ("pgprime-pool", 1),
     ("pgprime-cache", 1),
     ("pgprime-cluster", 1),

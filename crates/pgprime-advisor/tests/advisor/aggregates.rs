@@ -117,7 +117,10 @@ async fn what_makes_no_view_is_told_or_passed_over() {
         ("SELECT status, sum(random()) FROM quotes GROUP BY status", "something else each time"),
         ("SELECT id, sum(premium) FROM quotes GROUP BY id", "would save"),
         ("SELECT count(*) FROM missing", "missing"),
-        ("SELECT status FROM quotes GROUP BY status ORDER BY max(premium) LIMIT 1", "its order is by something"),
+        (
+            "SELECT status FROM quotes GROUP BY status ORDER BY max(premium) LIMIT 1",
+            "its order is by something",
+        ),
     ];
     let passed = [
         "SELECT * FROM quotes WHERE id = $1",

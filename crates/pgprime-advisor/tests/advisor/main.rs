@@ -12,4 +12,3 @@ mod plan;
 mod selection;
 mod slow;
 mod space;
-mod sql;

@@ -41,7 +41,7 @@ pub struct TypeName {
 }
 
 /// A name in double quotes.
-pub(crate) fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -5,7 +5,7 @@
 /// it. Left out on purpose are those that give a row its type's input functions (`jsonb_populate_record`), assign a transaction
 /// id (`txid_current`), keep state (`setseed`, `nextval`), or run queries (`ts_stat`, `ts_rewrite`, `query_to_xml`).
 #[rustfmt::skip]
-pub(crate) const HARMLESS_FUNCTIONS: &[&str] = &[
+pub const HARMLESS_FUNCTIONS: &[&str] = &[
     "abbrev", "abs", "acos", "acosd", "acosh", "age", "any_value", "area", "array_agg", "array_append",
     "array_cat", "array_dims", "array_fill", "array_length", "array_lower", "array_ndims", "array_position",
     "array_positions", "array_prepend", "array_remove", "array_replace", "array_reverse", "array_sample",

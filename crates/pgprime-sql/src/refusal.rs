@@ -42,7 +42,8 @@ pub enum RefusalReason {
 }
 
 impl Refusal {
-    pub(crate) fn new(reason: RefusalReason, object: impl Into<String>, why: impl Into<String>) -> Self {
+    /// A refusal of something, and why.
+    pub fn new(reason: RefusalReason, object: impl Into<String>, why: impl Into<String>) -> Self {
         Self { reason, object: object.into(), why: why.into() }
     }
 }

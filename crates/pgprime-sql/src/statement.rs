@@ -150,20 +150,22 @@ impl Statement {
     }
 
     /// Every name of a relation, whether or not it stands for a query of WITH.
-    pub(crate) fn relation_names(&self) -> impl Iterator<Item = &TableName> {
+    pub fn relation_names(&self) -> impl Iterator<Item = &TableName> {
         self.0.facts.relation_names.iter()
     }
 
-    pub(crate) fn operators(&self) -> impl Iterator<Item = &OperatorName> {
+    /// The operators that it uses, sorted.
+    pub fn operators(&self) -> impl Iterator<Item = &OperatorName> {
         self.0.facts.operators.iter()
     }
 
-    pub(crate) fn types(&self) -> impl Iterator<Item = &TypeName> {
+    /// The types that it names, sorted.
+    pub fn types(&self) -> impl Iterator<Item = &TypeName> {
         self.0.facts.types.iter()
     }
 
     /// Names behind a dot: `b` of `a.b`, which is a function if `a` has no such column.
-    pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.0.facts.attributes.iter().map(String::as_str)
     }
 }

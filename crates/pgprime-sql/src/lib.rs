@@ -34,6 +34,6 @@ pub use position::Position;
 pub use refusal::{Refusal, RefusalReason};
 pub use statement::Statement;
 
-pub(crate) use harmless::HARMLESS_FUNCTIONS;
-pub(crate) use names::quoted;
-pub(crate) use tree::{Node, Tree};
+pub use harmless::HARMLESS_FUNCTIONS;
+pub use names::quoted;
+pub use tree::{Node, Tree};

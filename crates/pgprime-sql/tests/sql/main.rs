@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pgprime_advisor::sql::{NESTING_MAX, ParameterPlace, SqlError, Statement, StatementKind, TEXT_BYTES_MAX};
+use pgprime_sql::{NESTING_MAX, ParameterPlace, SqlError, Statement, StatementKind, TEXT_BYTES_MAX};
 
 #[track_caller]
 fn parse(text: &str) -> Statement {

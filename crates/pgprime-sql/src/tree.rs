@@ -9,34 +9,43 @@ use serde::ser::{self, Impossible};
 
 /// A value in the tree.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Tree {
+pub enum Tree {
     /// Absent.
     Nothing,
     /// A number, an enumeration's number, or a flag as 1.
     Number(i64),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Tree>),
+    /// A struct.
     Node(Node),
 }
 
 /// A struct of the parser's: `"SelectStmt"`, `"RangeVar"`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) name: &'static str,
+pub struct Node {
+    /// Its name.
+    pub name: &'static str,
     fields: Vec<(&'static str, Tree)>,
 }
 
 impl Tree {
-    pub(crate) fn of(value: &impl Serialize) -> Self {
+    /// The tree of what the parser gives.
+    #[must_use]
+    pub fn of(value: &impl Serialize) -> Self {
         value.serialize(Builder).unwrap_or(Self::Nothing)
     }
 
-    pub(crate) fn node(&self) -> Option<&Node> {
+    /// The struct that it is, if it is one.
+    #[must_use]
+    pub fn node(&self) -> Option<&Node> {
         if let Self::Node(node) = self { Some(node) } else { None }
     }
 
     /// The items of a list; a List node is one.
-    pub(crate) fn items(&self) -> &[Tree] {
+    #[must_use]
+    pub fn items(&self) -> &[Tree] {
         match self {
             Self::List(items) => items,
             Self::Node(node) if node.name == "List" => node.list("items"),
@@ -45,7 +54,8 @@ impl Tree {
     }
 
     /// What a String node holds.
-    pub(crate) fn string(&self) -> Option<&str> {
+    #[must_use]
+    pub fn string(&self) -> Option<&str> {
         self.node().filter(|node| node.name == "String").map(|node| node.text("sval"))
     }
 
@@ -60,42 +70,57 @@ impl Tree {
 }
 
 impl Node {
-    pub(crate) fn field(&self, name: &str) -> &Tree {
+    /// A field; nothing where it is absent.
+    #[must_use]
+    pub fn field(&self, name: &str) -> &Tree {
         let found = self.fields.iter().find(|(field, _)| *field == name);
         found.map_or(&Tree::Nothing, |(_, value)| value)
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether it has the field.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(field, _)| *field == name)
     }
 
-    pub(crate) fn child(&self, name: &str) -> Option<&Node> {
+    /// The struct in a field.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<&Node> {
         self.field(name).node()
     }
 
-    pub(crate) fn text(&self, name: &str) -> &str {
+    /// The text in a field; empty where there is none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
         if let Tree::Text(text) = self.field(name) { text } else { "" }
     }
 
-    pub(crate) fn number(&self, name: &str) -> i64 {
+    /// The number in a field; 0 where there is none.
+    #[must_use]
+    pub fn number(&self, name: &str) -> i64 {
         if let Tree::Number(number) = self.field(name) { *number } else { 0 }
     }
 
     /// A byte's place in the text.
-    pub(crate) fn location(&self) -> usize {
+    #[must_use]
+    pub fn location(&self) -> usize {
         usize::try_from(self.number("location")).unwrap_or(0)
     }
 
-    pub(crate) fn list(&self, name: &str) -> &[Tree] {
+    /// The items in a field.
+    #[must_use]
+    pub fn list(&self, name: &str) -> &[Tree] {
         self.field(name).items()
     }
 
     /// The words of a name in a field.
-    pub(crate) fn words(&self, name: &str) -> Vec<&str> {
+    #[must_use]
+    pub fn words(&self, name: &str) -> Vec<&str> {
         self.list(name).iter().filter_map(Tree::string).collect()
     }
 
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, &Tree)> {
+    /// All fields that are there.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &Tree)> {
         self.fields.iter().map(|(name, value)| (*name, value))
     }
 }
