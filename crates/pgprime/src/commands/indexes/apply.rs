@@ -8,6 +8,11 @@ use tokio_postgres::NoTls;
 use super::options::Arguments;
 use crate::database;
 
+/// Somebody has had enough; what that left is told.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; {0}")]
+pub(super) struct Interrupted(String);
+
 /// Creates what is suggested. At Ctrl-C the build is cancelled, and what it has left is taken away.
 pub(super) async fn apply(
     connected: &Connected,
@@ -26,8 +31,9 @@ pub(super) async fn apply(
     connected.client.cancel_token().cancel_query(NoTls).await.context("cannot cancel the build")?;
     let again = database::connect(arguments.database_url()).await?;
     let dropped = indexes::clean_up(&again.client, advice, &options).await?;
-    match dropped.is_empty() {
-        true => anyhow::bail!("interrupted; no unfinished index is left"),
-        false => anyhow::bail!("interrupted; dropped unfinished: {}", dropped.join(", ")),
-    }
+    Err(Interrupted(match dropped.is_empty() {
+        true => "no unfinished index is left".to_owned(),
+        false => format!("dropped unfinished: {}", dropped.join(", ")),
+    })
+    .into())
 }

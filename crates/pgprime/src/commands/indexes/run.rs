@@ -7,7 +7,7 @@ use pgprime_advisor::index_review::{self, ReviewOptions};
 use pgprime_advisor::indexes::{self, IndexesError};
 use pgprime_client::Connected;
 
-use super::apply::apply;
+use super::apply::{Interrupted, apply};
 use super::options::Arguments;
 use super::report::Report;
 use super::workload::{self, Found};
@@ -16,7 +16,14 @@ use crate::exit;
 use crate::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let report = database::block_on(look(arguments))?;
+    let report = match database::block_on(look(arguments)) {
+        Ok(report) => report,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("pgprime: {error}");
+            return Ok(ExitCode::from(exit::FINDING));
+        }
+        Err(error) => return Err(error),
+    };
     if arguments.json {
         print_json(&report)?;
     } else {
