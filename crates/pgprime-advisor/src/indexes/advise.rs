@@ -159,8 +159,9 @@ impl Run<'_> {
         asker.ask_sets().await?;
         let is_complete = !asker.is_late();
         let (mut chosen, mut selection) = choices.select(&asker.entries)?;
+        let all: Vec<usize> = (0..queries.len()).collect();
         for _ in 0..ROUNDS_MAX {
-            asker.ask_together(&chosen).await?;
+            asker.ask_together(&chosen, &all).await?;
             let (again, later) = choices.select(&asker.entries)?;
             let is_same = again == chosen;
             (chosen, selection) = (again, later);
@@ -171,8 +172,11 @@ impl Run<'_> {
         while let Some(place) = self.worthless(&mut asker, choices, &chosen).await? {
             chosen.retain(|other| *other != place);
         }
-        for set in smaller_sets(choices, &chosen) {
-            asker.ask_together(&set).await?;
+        for (place, set) in smaller_sets(choices, &chosen) {
+            let users = choices.users(&asker.entries, &chosen, place);
+            if !asker.is_late() {
+                asker.ask_together(&set, &users).await?;
+            }
         }
         let chosen = slimmed(choices, &asker.entries, chosen);
         let entries = asker.entries;
@@ -186,10 +190,12 @@ impl Run<'_> {
         choices: &Choices<'_>,
         chosen: &[usize],
     ) -> Result<Option<usize>, IndexesError> {
-        asker.ask_together(chosen).await?;
         for place in chosen {
             let others: Vec<usize> = chosen.iter().copied().filter(|other| other != place).collect();
-            asker.ask_together(&others).await?;
+            let users = choices.users(&asker.entries, chosen, *place);
+            if !asker.is_late() {
+                asker.ask_together(&others, &users).await?;
+            }
         }
         Ok(least(choices, &asker.entries, chosen))
     }
@@ -319,11 +325,11 @@ fn decided(
     Ok(Decision { chosen, entries, estimated, gap_max: selection.gap_max, is_complete: true })
 }
 
-/// The choice with one of it exchanged for a smaller one, in every way.
-fn smaller_sets(choices: &Choices<'_>, chosen: &[usize]) -> Vec<Vec<usize>> {
+/// The choice with one of it exchanged for a smaller one, in every way, and which one that is.
+fn smaller_sets(choices: &Choices<'_>, chosen: &[usize]) -> Vec<(usize, Vec<usize>)> {
     let exchanges =
         chosen.iter().flat_map(|place| choices.smaller(*place).into_iter().map(move |other| (*place, other)));
-    exchanges.map(|(place, other)| exchanged(chosen, place, other)).collect()
+    exchanges.map(|(place, other)| (place, exchanged(chosen, place, other))).collect()
 }
 
 fn exchanged(chosen: &[usize], place: usize, other: usize) -> Vec<usize> {

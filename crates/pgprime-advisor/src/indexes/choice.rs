@@ -98,6 +98,12 @@ impl Choices<'_> {
         self.queries.iter().enumerate().map(of_query).collect()
     }
 
+    /// The statements that use one of these.
+    pub(super) fn users(&self, entries: &Entries, chosen: &[usize], place: usize) -> Vec<usize> {
+        let outcome = self.outcome(entries, chosen).into_iter().enumerate();
+        outcome.filter(|(_, (_, used))| used.contains(&place)).map(|(query, _)| query).collect()
+    }
+
     /// What the workload costs with these candidates, writes not counted.
     pub(super) fn cost_with(&self, entries: &Entries, chosen: &[usize]) -> f64 {
         let outcome = self.outcome(entries, chosen);

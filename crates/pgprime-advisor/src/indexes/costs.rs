@@ -162,26 +162,22 @@ impl<'a, 'c> Asker<'a, 'c> {
         self.hypothetical.clear(self.session).await
     }
 
-    /// All statements with all of these at once; what each then costs, and what it uses.
+    /// These statements with all of these at once.
     pub(super) async fn ask_together(
         &mut self,
         chosen: &[usize],
-    ) -> Result<Vec<(f64, Vec<usize>)>, IndexesError> {
+        queries: &[usize],
+    ) -> Result<(), IndexesError> {
         for place in chosen {
             self.create(*place).await?;
         }
-        let mut outcome = Vec::with_capacity(self.queries.len());
-        for query in 0..self.queries.len() {
-            let cost = self.queries[query].cost;
-            let is_concerned =
-                chosen.iter().any(|place| self.queries[query].candidates.binary_search(place).is_ok());
-            let planned = if is_concerned { self.planned(query).await? } else { None };
-            outcome.push(
-                planned.map_or((cost, Vec::new()), |planned| (planned.cost, self.note(query, &planned))),
-            );
+        for query in queries {
+            let own = &self.queries[*query].candidates;
+            if chosen.iter().any(|place| own.binary_search(place).is_ok()) {
+                self.ask(*query).await?;
+            }
         }
-        self.hypothetical.clear(self.session).await?;
-        Ok(outcome)
+        self.hypothetical.clear(self.session).await
     }
 
     /// False when HypoPG does not take it.
