@@ -12,7 +12,7 @@ PEER = $(if $(findstring --peer,$(ARGS)),,$(shell PATH="$$PATH:/usr/sbin" sh -c 
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and set-up comes before what needs it.
 .NOTPARALLEL:
-.PHONY: help setup build demo test check bench bench-client clean
+.PHONY: help setup build demo test check bench bench-client bench-tpch clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: setup build ## Measure pgprime, and PgBouncer beside it where installed; 
 
 bench-client: setup ## Measure the library's pool beside deadpool, bb8 and sqlx; options in ARGS="…"
 	$(CARGO) run --release --quiet -p pool-bench -- $(ARGS)
+
+bench-tpch: setup ## Measure what index advice gains for TPC-H; scripts/tpch.sh says how to change its size
+	scripts/tpch.sh
 
 clean: ## Remove what was built or installed in this folder
 	$(CARGO) clean

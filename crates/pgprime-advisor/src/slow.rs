@@ -4,6 +4,7 @@
 //! in a [`History`](crate::history::History), and [`report`] finds the slow ones of a period: what was recorded
 //! ([`recorded`]), what happened between two snapshots ([`between`]), or all since the reset ([`since_reset`]).
 
+mod console;
 mod delta;
 mod error;
 mod period;
@@ -17,10 +18,11 @@ mod since;
 mod snapshot;
 pub(crate) mod text;
 
+pub use console::{ConsoleError, pooler_captures, pooler_statements};
 pub use delta::{compare, delta};
 pub use error::SlowError;
 pub use period::{Basis, Period, between, known, record, recorded, since_reset};
-pub use pooler::{PoolerFigures, PoolerStatement, PoolerStatements};
+pub use pooler::{PoolerCapture, PoolerFigures, PoolerRepeat, PoolerStatement, PoolerStatements};
 pub use read::{snapshot, snapshot_except};
 pub use render::{missing as missing_text, text as report_text};
 pub use repeats::RepeatHint;

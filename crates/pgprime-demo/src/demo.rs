@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::back_office::{BackOffice, BackOfficeReport};
 use crate::data::dataset::Dataset;
 use crate::demo_report::DemoReport;
 use crate::generator::{Generator, Limit, Outcome, Progress};
@@ -12,6 +13,7 @@ use crate::interrupt::{go_on, stop_flag};
 use crate::load::{load_sample_data, now_seconds};
 use crate::machine::{Machine, allow_connections};
 use crate::mix::{InsuranceMix, Statements};
+use crate::observer::{Findings, LoadObserver, LoadedServer};
 use crate::pooler_config::Auth;
 use crate::pooler_process::PoolerCommand;
 use crate::private_server::PrivateServer;
@@ -23,6 +25,8 @@ use crate::text::{grouped, milliseconds};
 use crate::traffic::TrafficOptions;
 
 const DATABASE: &str = "insurance";
+/// What counts statements, and what tries indexes out without making them; each only where it is installed.
+const EXTENSIONS: &[&str] = &["pg_stat_statements", "hypopg"];
 const SEED: u64 = 20_240_229;
 
 /// What the demo is to show.
@@ -76,13 +80,17 @@ impl DemoOptions {
     }
 }
 
-/// Runs the demo and prints its report on standard output; progress goes to standard error. The report also tells
-/// whether it was [clean](DemoReport::is_clean).
+/// Runs the demo and prints its report on standard output; progress goes to standard error. The observer looks at the
+/// server before and after the load; what it found ends the report. The report also tells whether it was
+/// [clean](DemoReport::is_clean).
 ///
 /// # Errors
 /// Wrong options; the limit of open files is too low for the clients asked for; PostgreSQL or the pooler cannot be started; a client
-/// cannot log in; the process was interrupted before the load ran.
-pub fn demo(options: &DemoOptions) -> anyhow::Result<DemoReport> {
+/// cannot log in; the process was interrupted before the load ran; the observer could not look before the load.
+pub fn demo(
+    options: &DemoOptions,
+    mut observer: Option<&mut dyn LoadObserver>,
+) -> anyhow::Result<DemoReport> {
     options.check()?;
     allow_connections(u64::from(options.clients) + u64::from(options.pool_size))?;
     let stop = stop_flag()?;
@@ -91,6 +99,8 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<DemoReport> {
 
     screen.line("starting a private PostgreSQL");
     let server = PrivateServer::start(DATABASE)?;
+    // The back office must not take all cores from the clients.
+    server.keep_to_one_core()?;
     let load_seconds = load(&server, &data, &mut screen, &stop)?;
     screen.line("starting the pooler");
     let setup = PoolerSetup {
@@ -102,17 +112,45 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<DemoReport> {
     let pooler = RunningPooler::start(&server, &setup)?;
     go_on(&stop)?;
 
-    let stage = Stage { options, data: &data, server: &server, pooler: &pooler, stop: &stop };
-    let report = stage.play(load_seconds, &mut screen)?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("\n{}", report.text());
+    let loaded = LoadedServer { database_url: server.url(), pooler_url: pooler.console_url() };
+    if let Some(observer) = &mut observer {
+        server.add_extensions(EXTENSIONS)?;
+        observer.load_begins(&loaded)?;
     }
+    let stage = Stage { options, data: &data, server: &server, pooler: &pooler, stop: &stop };
+    let mut report = stage.play(load_seconds, &mut screen)?;
+    // Who has had enough does not wait for what was found.
+    let observer = observer.filter(|_| !report.traffic.interrupted);
+    let findings = observer.map(|observer| {
+        screen.line("looking for what could be better");
+        observer.load_ended(&loaded).unwrap_or_else(|error| not_looked(&error))
+    });
+    let findings = findings.unwrap_or_default();
+    report.findings = Some(findings.json).filter(|json| !json.is_null());
+    print(&report, &findings.text, options)?;
     if options.keep {
         stay_up(&server, &pooler, &mut screen, &stop);
     }
     Ok(report)
+}
+
+/// The load is reported all the same.
+fn not_looked(error: &anyhow::Error) -> Findings {
+    let reason = format!("{error:#}");
+    Findings {
+        text: format!("nothing more was found out: {reason}\n"),
+        json: serde_json::json!({ "error": reason }),
+    }
+}
+
+fn print(report: &DemoReport, findings: &str, options: &DemoOptions) -> anyhow::Result<()> {
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(());
+    }
+    let gap = if findings.is_empty() { "" } else { "\n" };
+    println!("\n{}{gap}{findings}", report.text());
+    Ok(())
 }
 
 fn load(
@@ -145,6 +183,7 @@ struct Measured {
     login: Duration,
     outcome: Outcome,
     samples: Samples,
+    back_office: BackOfficeReport,
     memory_before_kib: u64,
     memory_loaded_kib: u64,
     cpu: Duration,
@@ -167,6 +206,7 @@ impl Stage<'_> {
             load_seconds,
             login_seconds: measured.login.as_secs_f64(),
             traffic: measured.outcome.into(),
+            back_office: measured.back_office,
             servers_max: measured.samples.servers_max,
             sessions_max: measured.samples.sessions_max,
             clients_waiting_max: measured.samples.clients_waiting_max,
@@ -178,6 +218,7 @@ impl Stage<'_> {
             machine: Machine::this(),
             postgresql,
             pooler,
+            findings: None,
         })
     }
 
@@ -191,13 +232,14 @@ impl Stage<'_> {
         screen.line(&format!("running {:.0} requests/s for {} s", self.options.rate, self.options.seconds));
         let sampler =
             Sampler::start(&self.pooler.console(), &self.server.as_admin(), DATABASE, self.pooler.pid())?;
+        let back_office = BackOffice::start(application, self.data)?;
         let cpu_before = self.pooler.cpu_time()?;
         let outcome = generator
             .run(&traffic.run_options(), &mut |progress| screen.changing(&progress_line(progress)))?;
         let cpu = self.pooler.cpu_time()?.saturating_sub(cpu_before);
         let memory_loaded_kib = self.pooler.resident_kib()?;
-        let samples = sampler.finish();
-        Ok(Measured { login, outcome, samples, memory_before_kib, memory_loaded_kib, cpu })
+        let (samples, back_office) = (sampler.finish(), back_office.finish());
+        Ok(Measured { login, outcome, samples, back_office, memory_before_kib, memory_loaded_kib, cpu })
     }
 
     fn traffic(&self) -> TrafficOptions {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::back_office::BackOfficeReport;
 use crate::generator::Latency;
 use crate::machine::Machine;
 use crate::text::{grouped, memory, milliseconds, table};
@@ -26,6 +27,8 @@ pub struct DemoReport {
     pub login_seconds: f64,
     /// Throughput, latencies and errors.
     pub traffic: TrafficReport,
+    /// The slow statements beside the load.
+    pub back_office: BackOfficeReport,
     /// Most server connections at one time, as the pooler's console counts them.
     pub servers_max: u64,
     /// Most sessions at one time, as PostgreSQL counts them.
@@ -48,12 +51,15 @@ pub struct DemoReport {
     pub postgresql: String,
     /// What the pooler says it is.
     pub pooler: String,
+    /// What was found in the load afterwards, where somebody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<serde_json::Value>,
 }
 
 impl DemoReport {
     /// Whether every request was answered correctly.
     pub fn is_clean(&self) -> bool {
-        self.traffic.errors.count == 0 && self.traffic.requests > 0
+        self.traffic.errors.count + self.back_office.errors.count == 0 && self.traffic.requests > 0
     }
 
     /// The report as text.
@@ -75,7 +81,7 @@ impl DemoReport {
         for (name, value) in self.facts() {
             let _ = writeln!(text, "{name:<20}{value}");
         }
-        for sample in &self.traffic.errors.samples {
+        for sample in self.traffic.errors.samples.iter().chain(&self.back_office.errors.samples) {
             let _ = writeln!(text, "{:<20}{sample}", "");
         }
         if self.traffic.interrupted {
@@ -84,8 +90,8 @@ impl DemoReport {
         text
     }
 
-    fn facts(&self) -> [(&'static str, String); 7] {
-        let traffic = &self.traffic;
+    fn facts(&self) -> [(&'static str, String); 8] {
+        let (traffic, back_office) = (&self.traffic, &self.back_office);
         let per_client_kib = self.memory_per_client_bytes as f64 / 1024.0;
         let (before, loaded) = (memory(self.memory_before_kib as f64), memory(self.memory_loaded_kib as f64));
         [
@@ -112,7 +118,16 @@ impl DemoReport {
                 format!("{} (pooler {before} before, {loaded} loaded)", memory(per_client_kib)),
             ),
             ("pooler CPU", format!("{:.1} µs per request", self.cpu_us_per_request)),
-            ("errors", grouped(traffic.errors.count)),
+            (
+                "back office",
+                format!(
+                    "{} slow statements, {} ms in the median, {} ms at most",
+                    grouped(back_office.requests),
+                    milliseconds(back_office.p50_us),
+                    milliseconds(back_office.max_us)
+                ),
+            ),
+            ("errors", grouped(traffic.errors.count + back_office.errors.count)),
         ]
     }
 }
@@ -154,6 +169,12 @@ mod tests {
                 backlog_max: 0,
                 interrupted: false,
             },
+            back_office: BackOfficeReport {
+                requests: 40,
+                p50_us: 31_000,
+                max_us: 92_000,
+                ..BackOfficeReport::default()
+            },
             servers_max: 21,
             sessions_max: 22,
             clients_waiting_max: 3,
@@ -165,6 +186,7 @@ mod tests {
             machine: Machine { cpu: "c".into(), cores: 2, kernel: "k".into() },
             postgresql: "15.4".into(),
             pooler: "a pooler".into(),
+            findings: None,
         }
     }
 
@@ -183,6 +205,7 @@ server connections  21 of 25 used; 22 in PostgreSQL
 waits               3 clients at most, 0.80 ms at most; 0 arrivals without an idle client
 memory per client   2.0 KiB (pooler 8.0 MiB before, 27.5 MiB loaded)
 pooler CPU          31.0 µs per request
+back office         40 slow statements, 31.0 ms in the median, 92.0 ms at most
 errors              0
 ";
         assert_eq!(report(Errors::default()).text(), expected);

@@ -67,6 +67,31 @@ impl PrivateServer {
         }
     }
 
+    /// The superuser's address of the application's database.
+    pub(crate) fn url(&self) -> String {
+        self.cluster.primary().url(&self.database)
+    }
+
+    /// Adds those of the extensions that are installed to the application's database.
+    pub(crate) fn add_extensions(&self, names: &[&str]) -> anyhow::Result<()> {
+        let mut admin = ConsoleClient::connect(&self.as_admin().with_database(&self.database), None)?;
+        for name in names {
+            let known = admin
+                .query(&format!("SELECT count(*) FROM pg_available_extensions WHERE name = '{name}'"))?;
+            if known.first() == Some("1") {
+                admin.query(&format!("CREATE EXTENSION IF NOT EXISTS {name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets no statement in the application's database take more than one core, from the next connection on.
+    pub(crate) fn keep_to_one_core(&self) -> anyhow::Result<()> {
+        let mut admin = ConsoleClient::connect(&self.as_admin(), None)?;
+        admin.query(&format!("ALTER DATABASE {} SET max_parallel_workers_per_gather = 0", self.database))?;
+        Ok(())
+    }
+
     /// Name and stored password of the application's user, for a pooler's list of users.
     pub(crate) fn pooler_users(&self) -> Vec<(String, String)> {
         vec![(APP_USER.to_owned(), self.verifier.clone())]

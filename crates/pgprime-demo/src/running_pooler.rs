@@ -68,6 +68,17 @@ impl RunningPooler {
         self.application.with_database(CONSOLE_DATABASE)
     }
 
+    /// The address of the console, for the user who may use it.
+    pub(crate) fn console_url(&self) -> String {
+        let console = self.console();
+        match &console.address {
+            Address::Tcp(address) => format!("postgres://{}@{address}/{}", console.user, console.database),
+            Address::Unix(path) => {
+                format!("postgres://{}@/{}?host={}", console.user, console.database, path.display())
+            }
+        }
+    }
+
     /// What the pooler says its version is. pgprime names PgBouncer first, for the sake of tools, and itself after it.
     pub(crate) fn version(&self) -> Option<String> {
         let mut console = ConsoleClient::connect(&self.console(), Some(CONSOLE_PATIENCE)).ok()?;

@@ -1,7 +1,7 @@
 //! The hot path without sockets: one request through the state machine and its answer back.
 //!
 //! `cargo bench -p pgprime-pooler` prints nanoseconds per request; `scripts/instructions.sh` counts instructions, which
-//! is repeatable to the last one.
+//! is repeatable to the last one. With the word `unmeasured` nothing is measured of statements.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use pgprime_pool::{Board, Budget, Limit, PoolSettings, WorkerIndex};
 use pgprime_pooler::core::{
-    ClientId, ClientInfo, ClientJoin, Core, CoreSettings, Mode, Parameters, PoolIndex, PoolProfile,
-    PoolSetup, ServerId, ServerInfo, ServerJoin, Tracked, Welcome,
+    ClientId, ClientInfo, ClientJoin, Core, CoreSettings, MeasureSettings, Mode, Parameters, PoolIndex,
+    PoolProfile, PoolSetup, ServerId, ServerInfo, ServerJoin, Tracked, Welcome,
 };
 use pgprime_wire::backend::TransactionStatus;
 use pgprime_wire::backend::encode as backend;
@@ -19,22 +19,27 @@ use pgprime_wire::frontend::encode as frontend;
 
 const POOL: PoolIndex = PoolIndex(0);
 const CLIENTS: usize = 100;
+const VARIED: usize = 16_384;
+const UNMEASURED: &str = "unmeasured";
 const QUERY: &[u8] = b"SELECT balance FROM accounts WHERE id = $1";
 
 /// One protocol: what a client sends and what the server answers.
 struct Exchange {
     name: &'static str,
-    request: Vec<u8>,
+    /// One after another; their number is a power of two.
+    requests: Vec<Vec<u8>>,
     reply: Vec<u8>,
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let requests = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000u64);
-    let only = arguments.iter().skip(1).find(|argument| argument.chars().all(char::is_alphabetic));
-    for exchange in [simple(), extended(), prepared()] {
+    let is_on = !arguments.iter().any(|argument| argument == UNMEASURED);
+    let is_name = |argument: &&String| argument.chars().all(char::is_alphabetic) && *argument != UNMEASURED;
+    let only = arguments.iter().skip(1).find(is_name);
+    for exchange in [simple(), extended(), prepared(), varied()] {
         if only.is_none_or(|only| only == exchange.name) {
-            let elapsed = run(&exchange, requests);
+            let elapsed = run(&exchange, requests, is_on);
             println!(
                 "{:<9} {:>6.0} ns per request",
                 exchange.name,
@@ -44,9 +49,9 @@ fn main() {
     }
 }
 
-fn run(exchange: &Exchange, requests: u64) -> Duration {
+fn run(exchange: &Exchange, requests: u64, is_on: bool) -> Duration {
     let now = Instant::now();
-    let mut core = core(now);
+    let mut core = core(now, is_on);
     let server = core.join_server(POOL, server_join(now), now);
     let clients: Vec<ClientId> = (0..CLIENTS).map(|_| core.join_client(client_join(now), now)).collect();
     drain(&mut core);
@@ -56,7 +61,8 @@ fn run(exchange: &Exchange, requests: u64) -> Duration {
     let started = Instant::now();
     for turn in 0..requests {
         let client = clients[turn as usize % CLIENTS];
-        pass(&mut core, client, server, &exchange.request, &exchange.reply, now);
+        let request = &exchange.requests[turn as usize & (exchange.requests.len() - 1)];
+        pass(&mut core, client, server, request, &exchange.reply, now);
     }
     started.elapsed()
 }
@@ -114,7 +120,22 @@ fn simple() -> Exchange {
     let mut reply = Vec::new();
     row_description(&mut reply);
     row(&mut reply);
-    Exchange { name: "simple", request, reply }
+    Exchange { name: "simple", requests: vec![request], reply }
+}
+
+/// Simple queries with constants that do not come again soon.
+fn varied() -> Exchange {
+    let request = |id: usize| {
+        let mut request = Vec::new();
+        let text = format!("SELECT balance FROM accounts WHERE id = {id}");
+        frontend::query(&mut request, text.as_bytes());
+        request
+    };
+    Exchange {
+        name: "varied",
+        requests: (1_000..1_000 + VARIED).map(request).collect(),
+        reply: simple().reply,
+    }
 }
 
 fn extended() -> Exchange {
@@ -124,7 +145,7 @@ fn extended() -> Exchange {
     let mut reply = Vec::new();
     backend::bind_complete(&mut reply);
     row(&mut reply);
-    Exchange { name: "extended", request, reply }
+    Exchange { name: "extended", requests: vec![request], reply }
 }
 
 fn prepared() -> Exchange {
@@ -133,7 +154,7 @@ fn prepared() -> Exchange {
     let mut reply = Vec::new();
     backend::bind_complete(&mut reply);
     row(&mut reply);
-    Exchange { name: "prepared", request, reply }
+    Exchange { name: "prepared", requests: vec![request], reply }
 }
 
 fn bind_and_execute(request: &mut Vec<u8>, statement: &[u8]) {
@@ -152,7 +173,7 @@ fn row(reply: &mut Vec<u8>) {
     backend::ready_for_query(reply, TransactionStatus::Idle);
 }
 
-fn core(now: Instant) -> Core {
+fn core(now: Instant, is_on: bool) -> Core {
     let settings = CoreSettings {
         prepared_statements_max: 200,
         message_bytes_max: usize::MAX,
@@ -160,6 +181,7 @@ fn core(now: Instant) -> Core {
         wait_notify: Duration::ZERO,
         log_disconnections: false,
         tracked: Tracked::new(&[]),
+        measure: MeasureSettings { is_on, capture: None },
     };
     let mut core = Core::new(WorkerIndex(0), settings);
     let budget = Budget { pool: Limit::new(1), database: Limit::new(0), user: Limit::new(0) };

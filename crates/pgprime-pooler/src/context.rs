@@ -8,7 +8,7 @@ use pgprime_pool::{Limit, WorkerIndex};
 use pgprime_wire::scram::ScramVerifier;
 use tokio::sync::{oneshot, watch};
 
-use crate::core::WorkerSnapshot;
+use crate::core::{MeasuredPage, MeasuredPart, WorkerSnapshot};
 use crate::directory::Directory;
 use crate::mail::{Detail, Mail, MailSender};
 use crate::statistics::Statistics;
@@ -124,6 +124,23 @@ impl Context {
             snapshots.push(reply.await.unwrap_or_default());
         }
         snapshots
+    }
+
+    /// What every worker has measured, a page at a time: between two of them it serves its clients.
+    pub(crate) async fn measured(&self, part: MeasuredPart) -> Vec<MeasuredPage> {
+        let mut pages = Vec::new();
+        for worker in &self.workers {
+            let mut from = Some(0);
+            while let Some(place) = from {
+                let (reply, received) = oneshot::channel();
+                worker.send(Mail::Measured { part, from: place, reply });
+                // A worker that has ended has nothing to show.
+                let page = received.await.unwrap_or_default();
+                from = page.next;
+                pages.push(page);
+            }
+        }
+        pages
     }
 }
 

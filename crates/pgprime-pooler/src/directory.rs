@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pgprime_pool::{Board, Budget, Limit, PoolSettings};
 use pgprime_wire::scram::ScramKeys;
 
-use crate::core::{CoreSettings, Mode, PoolIndex, PoolProfile, PoolSetup, Tracked};
+use crate::core::{CoreSettings, MeasureSettings, Mode, PoolIndex, PoolProfile, PoolSetup, Tracked};
 use crate::mail::{Mail, MailSender};
 use crate::settings::{Config, DatabaseConfig, PoolMode, Secret, Settings, UserConfig};
 use crate::slots::ClientSlot;
@@ -351,6 +351,8 @@ pub(crate) fn core_settings(settings: &Settings) -> CoreSettings {
         wait_notify: settings.query_wait_notify,
         log_disconnections: settings.log_disconnections,
         tracked: Tracked::new(&settings.track_extra_parameters),
+        // A reload leaves it as it was given at the start.
+        measure: MeasureSettings::default(),
     }
 }
 

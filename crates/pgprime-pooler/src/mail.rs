@@ -7,8 +7,8 @@ use pgprime_pool::{Failure, Permit, WorkerIndex};
 use tokio::sync::oneshot;
 
 use crate::core::{
-    ClientId, ClientJoin, CoreSettings, LentServer, PoolIndex, PoolSetup, ServerId, ServerInfo, ServerJoin,
-    Welcome, WorkerSnapshot,
+    ClientId, ClientJoin, CoreSettings, LentServer, MeasuredPage, MeasuredPart, PoolIndex, PoolSetup,
+    ServerId, ServerInfo, ServerJoin, Welcome, WorkerSnapshot,
 };
 use crate::slots::ClientSlot;
 use crate::transport::Transport;
@@ -59,6 +59,12 @@ pub(crate) enum Mail {
         detail: Detail,
         reply: oneshot::Sender<WorkerSnapshot>,
     },
+    Measured {
+        part: MeasuredPart,
+        from: usize,
+        reply: oneshot::Sender<MeasuredPage>,
+    },
+    ResetMeasures,
     /// Close everything and end.
     Shutdown,
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::connect;
 use crate::context::{Context, Stage};
-use crate::core::PoolRow;
+use crate::core::{CoreSettings, MeasureSettings, PoolRow};
 use crate::directory::{Directory, core_settings};
 use crate::error::PoolerError;
 use crate::listener::Listeners;
@@ -62,6 +62,18 @@ impl Pooler {
     /// # Errors
     /// What of this is not possible, with what to do about it.
     pub fn bind(config: Config, workers: usize) -> Result<Self, PoolerError> {
+        Self::bind_measuring(config, workers, MeasureSettings::default())
+    }
+
+    /// As [`Pooler::bind`], with other settings for what is measured of statements.
+    ///
+    /// # Errors
+    /// What of this is not possible, with what to do about it.
+    pub fn bind_measuring(
+        config: Config,
+        workers: usize,
+        measure: MeasureSettings,
+    ) -> Result<Self, PoolerError> {
         let system = |step| move |source| PoolerError::System { step, source };
         reload::refuse_unencrypted(&config.settings)?;
         let secrets = reload::load_secrets(&config)?;
@@ -73,7 +85,7 @@ impl Pooler {
         let (cold, requests) = unbounded_channel();
         let mut threads = Vec::new();
         for (index, seed) in (0u16..).zip(seeds) {
-            let settings = core_settings(&config.settings);
+            let settings = CoreSettings { measure, ..core_settings(&config.settings) };
             let thread = seed.start(WorkerIndex(index), settings, senders.clone(), cold.clone());
             threads.push(thread.map_err(system("a worker"))?);
         }

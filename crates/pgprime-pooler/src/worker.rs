@@ -416,6 +416,10 @@ impl Worker {
                 };
                 let _ = reply.send(snapshot);
             }
+            Mail::Measured { part, from, reply } => {
+                let _ = reply.send(self.core.measured_page(part, from));
+            }
+            Mail::ResetMeasures => self.core.reset_measures(now),
             Mail::Shutdown => {
                 self.core.close_all(now);
                 self.ended = true;

@@ -70,6 +70,9 @@ fn read(arguments: &[String]) -> Result<Request, String> {
         verbose: 0,
         daemon: false,
         user: None,
+        statement_statistics: pooler::Switch::from_environment(),
+        capture_parameters_ms: 0,
+        redact_parameters: false,
     };
     let mut files = Vec::new();
     let mut rest = arguments.iter();

@@ -12,6 +12,7 @@ mod exit;
 mod history_file;
 mod logging;
 mod output;
+mod pooler_console;
 
 use std::process::ExitCode;
 

@@ -29,6 +29,8 @@ const ROUNDS_MAX: usize = 3;
 const STATEMENT_SHARE_MIN: f64 = 0.05;
 /// Counters of writes that are younger tell of nothing but how the table was filled.
 const STATISTICS_SECONDS_MIN: f64 = 3_600.0;
+/// What is left of a join's cost at least, by our own estimate.
+const JOIN_SHARE_MIN: f64 = 0.01;
 /// One that is the beginning of another has to save so many times as much as others.
 const BEGINNING_FACTOR: f64 = 10.0;
 
@@ -44,10 +46,20 @@ pub async fn advise(
     workload: &Workload,
     options: &AdviceOptions,
 ) -> Result<Advice, IndexesError> {
+    advise_with(client, workload, options, 0.0).await
+}
+
+async fn advise_with(
+    client: &Client,
+    workload: &Workload,
+    options: &AdviceOptions,
+    share_of_before_min: f64,
+) -> Result<Advice, IndexesError> {
     let deadline = Instant::now() + options.time_max;
     let statements = statements::statements(client, workload, options).await?;
     let mut session = Session::begin(client, options).await?;
-    let outcome = Run { workload, options, deadline }.advise(&mut session, statements).await;
+    let outcome =
+        Run { workload, options, deadline, share_of_before_min }.advise(&mut session, statements).await;
     session.end(outcome).await
 }
 
@@ -69,9 +81,8 @@ pub async fn for_statement(
         parameters: parameters.to_vec(),
         ..WorkloadQuery::default()
     };
-    let saved_share_min = options.saved_share_min.max(STATEMENT_SHARE_MIN);
-    let options = AdviceOptions { saved_share_min, ..options.clone() };
-    let advice = advise(client, &Workload { queries: vec![query], seconds: None }, &options).await?;
+    let workload = Workload { queries: vec![query], seconds: None };
+    let advice = advise_with(client, &workload, options, STATEMENT_SHARE_MIN).await?;
     match advice.skipped.first() {
         Some(skipped) => Err(IndexesError::Statement { reason: skipped.reason.clone() }),
         None => Ok(advice),
@@ -82,6 +93,7 @@ struct Run<'a> {
     workload: &'a Workload,
     options: &'a AdviceOptions,
     deadline: Instant,
+    share_of_before_min: f64,
 }
 
 /// What was chosen, what that is known from, and how far from the best choice it is at most.
@@ -107,6 +119,7 @@ impl Run<'_> {
             queries: &queries,
             candidates: &candidates,
             options: self.options,
+            share_of_before_min: self.share_of_before_min,
         };
         let decision = match method {
             CostMethod::Hypopg => self.asked(session, &choices).await?,
@@ -299,7 +312,10 @@ fn add_estimates(choices: &Choices<'_>, places: &HashSet<usize>, entries: &mut E
         }
         for estimated in estimates(choices.inventory, &query.uses, &query.plan, &own) {
             gaining.extend(estimated.candidates.iter().copied());
-            costs::add(entries, query_place, estimated.candidates, estimated.cost, query.cost);
+            // A formula that knows one table at a time must not promise that a join costs nothing.
+            let least = if query.uses.tables.len() > 1 { query.cost * JOIN_SHARE_MIN } else { 0.0 };
+            let cost = estimated.cost.max(least);
+            costs::add(entries, query_place, estimated.candidates, cost, query.cost);
         }
     }
     gaining
@@ -353,9 +369,10 @@ fn slimmed(choices: &Choices<'_>, entries: &Entries, mut chosen: Vec<usize>) -> 
 
 /// Of those that save too little the one that saves least.
 fn least(choices: &Choices<'_>, entries: &Entries, chosen: &[usize]) -> Option<usize> {
+    let saving_min = choices.saving_min(entries);
     let margin = |place: usize| {
         let factor = if choices.is_beginning(place, chosen) { BEGINNING_FACTOR } else { 1.0 };
-        choices.saving(entries, chosen, place) - choices.write_cost(place) - factor * choices.saving_min()
+        choices.saving(entries, chosen, place) - choices.write_cost(place) - factor * saving_min
     };
     let margins = chosen.iter().map(|place| (*place, margin(*place)));
     let worst = margins.min_by(|(_, a), (_, b)| a.total_cmp(b));

@@ -18,6 +18,8 @@ pub(super) struct Choices<'a> {
     pub(super) queries: &'a [Query],
     pub(super) candidates: &'a [Candidate],
     pub(super) options: &'a AdviceOptions,
+    /// What an index has to save at least, as a share of what the workload costs as it is.
+    pub(super) share_of_before_min: f64,
 }
 
 impl Choices<'_> {
@@ -33,9 +35,12 @@ impl Choices<'_> {
         rows * write_cost(candidate, self.inventory)
     }
 
-    /// What an index has to save beyond what writes pay for it.
-    pub(super) fn saving_min(&self) -> f64 {
-        self.cost_before() * self.options.saved_share_min
+    /// What an index has to save beyond what writes pay for it. Measured by what remains when all is there: where one
+    /// statement dwarfs the others, those still count.
+    pub(super) fn saving_min(&self, entries: &Entries) -> f64 {
+        let all: Vec<usize> = (0..self.candidates.len()).collect();
+        let least = self.cost_with(entries, &all) * self.options.saved_share_min;
+        least.max(self.cost_before() * self.share_of_before_min)
     }
 
     /// The best choice among the candidates, by place, ascending.
@@ -58,7 +63,7 @@ impl Choices<'_> {
             weight: query.plannable.query.weight,
             cost: query.cost,
         });
-        let penalty_cost = self.saving_min();
+        let penalty_cost = self.saving_min(entries);
         let candidates = self.candidates.iter().enumerate().map(|(place, candidate)| CandidateIndex {
             id: place.to_string(),
             size_bytes: size_bytes(candidate, self.inventory),
@@ -131,18 +136,21 @@ impl Choices<'_> {
         })
     }
 
-    /// Smaller candidates that may do as well as this one: beginnings of it, or the same with less in it.
+    /// Smaller candidates that may do as well as this one: beginnings of it, the same with less in it, or of fewer rows.
     pub(super) fn smaller(&self, place: usize) -> Vec<usize> {
         let one = &self.candidates[place];
         let size = |candidate: &Candidate| size_bytes(candidate, self.inventory);
         let columns = |candidate: &Candidate| candidate.keys.len() + candidate.include.len();
+        let is_less = |other: &Candidate| {
+            let is_beginning = one.keys.starts_with(&other.keys) && columns(other) < columns(one);
+            other.predicate == one.predicate && is_beginning
+        };
+        let is_of_fewer_rows = |other: &Candidate| one.predicate.is_none() && other.predicate.is_some();
         let is_smaller = |other: &&Candidate| {
             other.relation == one.relation
                 && other.method == one.method
-                && other.predicate == one.predicate
-                && one.keys.starts_with(&other.keys)
                 && size(other) <= size(one)
-                && columns(other) < columns(one)
+                && (is_less(other) || is_of_fewer_rows(other))
         };
         let all = self.candidates.iter().enumerate().filter(|(_, other)| is_smaller(other));
         let mut smaller: Vec<usize> = all.map(|(place, _)| place).collect();

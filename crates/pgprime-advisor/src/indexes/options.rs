@@ -9,7 +9,8 @@ pub struct AdviceOptions {
     pub budget_bytes: Option<u64>,
     /// Suggestions at most. Default 10: more than a person looks at is of no use.
     pub indexes_max: usize,
-    /// What an index has to save at least, as a share of the workload's cost. Default 0.001: a thousandth.
+    /// What an index has to save at least, as a share of what the workload costs with all candidates. Default 0.001: a
+    /// thousandth.
     pub saved_share_min: f64,
     /// Tables with fewer rows get no index: reading them whole is as fast. Default 1,000.
     pub table_rows_min: f64,

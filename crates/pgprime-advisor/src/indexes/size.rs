@@ -1,7 +1,7 @@
 //! How large an index will be and what writes pay for it. Pure.
 //!
 //! A B-tree's entry is a header of 8 bytes, the values with alignment, and a line pointer of 4; pages are 90 % full.
-//! Entries with equal keys share theirs, as PostgreSQL 13 and later deduplicate. Upper levels add about half a per cent.
+//! Entries with equal keys share theirs, as PostgreSQL 13 and later deduplicate, but for numeric and its like. Upper levels add about half a per cent.
 
 use super::candidate::{Candidate, Method};
 use super::inventory::{Inventory, Relation};
@@ -53,7 +53,7 @@ fn btree_pages(candidate: &Candidate, relation: &Relation, rows: f64, block: f64
     let width = key_width(candidate, relation) + include_width(candidate, relation);
     let entry = ENTRY_HEADER_BYTES + aligned(width);
     let group = (rows / distinct_keys(candidate, relation, rows)).clamp(1.0, TUPLE_IDS_MAX);
-    let each = if candidate.include.is_empty() && group > 1.5 {
+    let each = if shares_entries(candidate, relation) && group > 1.5 {
         TUPLE_ID_BYTES + (entry + LINE_POINTER_BYTES) / group
     } else {
         entry + LINE_POINTER_BYTES
@@ -61,6 +61,17 @@ fn btree_pages(candidate: &Candidate, relation: &Relation, rows: f64, block: f64
     let leaves = (rows * each / ((block - PAGE_OVERHEAD_BYTES) * FILL)).ceil().max(1.0);
     // One more page that says where the root is, and those above the leaves.
     1.0 + leaves + (leaves * 0.005).ceil()
+}
+
+/// Whether entries with equal keys are kept together: where equal means the same bytes, and nothing is included.
+fn shares_entries(candidate: &Candidate, relation: &Relation) -> bool {
+    let differs = |name: &String| {
+        relation.column(name).is_some_and(|column| {
+            column.category == "A"
+                || matches!(column.type_name.as_str(), "numeric" | "float4" | "float8" | "jsonb" | "interval")
+        })
+    };
+    candidate.include.is_empty() && !candidate.keys.iter().flat_map(|key| &key.item.columns).any(differs)
 }
 
 /// How many different keys there are: the product over the columns, at most one for each row.

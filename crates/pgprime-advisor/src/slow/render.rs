@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::period::Basis;
+use super::pooler::PoolerRepeat;
 use super::repeats::RepeatHint;
 use super::report::{SlowReport, SlowStatement, Trend};
 use super::text::shortened;
@@ -24,6 +25,11 @@ pub fn text(report: &SlowReport, zone: &TimeZone) -> String {
         for (index, statement) in report.statements.iter().enumerate() {
             told(&mut page, index + 1, statement, report);
         }
+    }
+    if !report.pooler_repeats.is_empty() {
+        page.push('\n');
+        line(&mut page, "Repeated by one client (N+1), as the pooler has seen:");
+        report.pooler_repeats.iter().for_each(|repeat| pooler_repeat(&mut page, repeat, report));
     }
     if !report.repeats.is_empty() {
         page.push('\n');
@@ -91,7 +97,12 @@ fn heading(report: &SlowReport, zone: &TimeZone) -> Vec<String> {
         (1, _) => format!("1 statement takes {threshold} or more on average{longest}:"),
         (count, _) => format!("{count} statements take {threshold} or more on average{longest}:"),
     };
-    vec![format!("Statements of {database}, {period}"), sums, verdict]
+    let mut heading = vec![format!("Statements of {database}, {period}"), sums];
+    heading.extend(
+        report.pooler_since.map(|since| format!("Figures of the pooler are since {}", moment(since))),
+    );
+    heading.push(verdict);
+    heading
 }
 
 const HEADER: &str = "   #    total  share       calls     mean      max   stddev   rows/call   hits  trend";
@@ -140,16 +151,45 @@ fn details(statement: &SlowStatement, report: &SlowReport) -> String {
     details.extend(times.map(|(name, ms)| format!("{name} {}", span(ms))));
     if let Some(figures) = &statement.pooler {
         details.push(format!(
-            "p50 {}, p95 {}, p99 {}, waiting {}, errors {}",
+            "pooler: {} calls, p50 {}, p95 {}, p99 {}, max {}, waiting {} (p99 {}), errors {}",
+            grouped(figures.calls),
             span(figures.exec_ms_p50),
             span(figures.exec_ms_p95),
             span(figures.exec_ms_p99),
+            span(figures.exec_ms_max),
             span(figures.wait_ms_mean),
+            span(figures.wait_ms_p99),
             grouped(figures.errors)
         ));
-        details.extend(figures.application_names.iter().map(|name| format!("from {name}")));
+        if !figures.application_names.is_empty() {
+            details.push(format!("from {}", figures.application_names.join(" and ")));
+        }
     }
     details.join(", ")
+}
+
+fn pooler_repeat(page: &mut String, repeat: &PoolerRepeat, report: &SlowReport) {
+    line(page, &format!("  {}", shortened(&repeat.text, WIDTH - 2)));
+    let database = if repeat.database == report.server.database {
+        String::new()
+    } else {
+        format!(" in database {}", repeat.database)
+    };
+    let mean = repeat.executions.checked_div(repeat.bursts).unwrap_or(0);
+    let evidence = format!(
+        "role {}{database}: {} times, {} calls in a row on average, {} at most; {} calls in all, which took {}{}",
+        repeat.role,
+        grouped(repeat.bursts),
+        grouped(mean),
+        grouped(repeat.longest),
+        grouped(repeat.executions),
+        span(repeat.exec_ms),
+        if repeat.parent_text.is_some() { "; after:" } else { "" }
+    );
+    paragraph(page, &evidence, INDENT);
+    if let Some(parent) = &repeat.parent_text {
+        line(page, &format!("{INDENT}{}", shortened(parent, WIDTH - INDENT.len())));
+    }
 }
 
 fn repeat(page: &mut String, hint: &RepeatHint) {

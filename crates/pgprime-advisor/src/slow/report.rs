@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::period::{Basis, Period};
-use super::pooler::{PoolerFigures, PoolerStatements};
+use super::pooler::{PoolerFigures, PoolerRepeat, PoolerStatements};
 use super::repeats::{self, RepeatHint};
 use super::snapshot::{Hidden, Server, Snapshot};
 use super::text;
@@ -153,8 +153,12 @@ pub struct SlowReport {
     pub slow_count: usize,
     /// Those that are slow; if none is, the most expensive by total.
     pub statements: Vec<SlowStatement>,
-    /// Statements that may be run once for each row of another.
+    /// Statements that may be run once for each row of another; without those of which the pooler knows more.
     pub repeats: Vec<RepeatHint>,
+    /// Since when the pooler has measured; None without a pooler.
+    pub pooler_since: Option<Timestamp>,
+    /// Statements that one client ran again and again, as the pooler has seen, the most expensive first.
+    pub pooler_repeats: Vec<PoolerRepeat>,
     /// What this role may not see, since the extension's reset.
     pub hidden: Hidden,
     /// What limits the figures, in sentences.
@@ -264,6 +268,8 @@ pub enum Trend {
     },
 }
 
+/// Statements repeated by one client that are told of at most.
+const POOLER_REPEATS_MAX: usize = 20;
 /// A mean that changed by less is called steady.
 const FACTOR_NOTABLE: f64 = 1.25;
 /// So many standard errors are more than chance.
@@ -288,6 +294,7 @@ pub fn report(snapshot: &Snapshot, period: &Period, options: &ReportOptions<'_>)
     let context = Context::new(snapshot, period, options, all);
     let mut missing = snapshot.missing.clone();
     missing.extend(planning_gap(snapshot, options.order));
+    let pooler_repeats = pooler_repeats(snapshot, options);
     SlowReport {
         server: snapshot.server.clone(),
         basis: period.basis,
@@ -302,11 +309,30 @@ pub fn report(snapshot: &Snapshot, period: &Period, options: &ReportOptions<'_>)
         all,
         slow_count,
         statements: chosen.into_iter().map(|statement| context.told(statement, is_slow(statement))).collect(),
-        repeats: repeats::hints(&statements),
+        repeats: hints(&statements, &pooler_repeats),
+        pooler_since: options.pooler.and_then(|pooler| pooler.since),
+        pooler_repeats,
         hidden: snapshot.hidden,
         notes: notes(snapshot, period),
         missing,
     }
+}
+
+/// What the pooler has seen repeated in the databases asked for.
+fn pooler_repeats(snapshot: &Snapshot, options: &ReportOptions<'_>) -> Vec<PoolerRepeat> {
+    let is_near = |repeat: &&PoolerRepeat| {
+        options.databases == Databases::All || repeat.database == snapshot.server.database
+    };
+    let repeats = options.pooler.iter().flat_map(|pooler| &pooler.repeats);
+    repeats.filter(is_near).take(POOLER_REPEATS_MAX).cloned().collect()
+}
+
+/// Hints from the counters, unless the pooler has seen the statement repeated.
+fn hints(statements: &[&StatementTotals], seen: &[PoolerRepeat]) -> Vec<RepeatHint> {
+    let seen: Vec<String> = seen.iter().map(|repeat| text::shape(&repeat.text)).collect();
+    let mut hints = repeats::hints(statements);
+    hints.retain(|hint| !seen.contains(&text::shape(&hint.text)));
+    hints
 }
 
 /// The statements of the databases asked for, without this program's own.
@@ -351,7 +377,8 @@ struct Context<'a> {
 impl<'a> Context<'a> {
     fn new(snapshot: &Snapshot, period: &'a Period, options: &ReportOptions<'a>, all: Sums) -> Self {
         let before = period.previous.iter().flat_map(|totals| &totals.statements);
-        let figures = options.pooler.iter().flat_map(|pooler| &pooler.statements);
+        // Of several texts of one shape the most expensive counts; it comes first.
+        let figures = options.pooler.iter().flat_map(|pooler| pooler.statements.iter().rev());
         let figures = figures.map(|statement| {
             let key = (&*statement.database, &*statement.role, text::shape(&statement.text));
             (key, &statement.figures)

@@ -93,7 +93,49 @@ pub(super) fn shape(text: &str) -> String {
         shape.push(' ');
     }
     // Ends of statements differ between protocols, and the point of a decimal number makes it two words.
-    shape.trim_end_matches([' ', ';']).replace("? . ?", "?")
+    let shape = shape.trim_end_matches([' ', ';']).replace("? . ?", "?");
+    without_lists(&shape.split(' ').collect::<Vec<_>>())
+}
+
+/// Lists of constants and rows of VALUES, whose length differs from call to call and which are told in different ways, are
+/// as short as can be; so is the sign of a constant.
+fn without_lists(words: &[&str]) -> String {
+    const BEFORE_SIGN: [&str; 16] = [
+        "(", "[", ",", "=", "<", ">", "+", "*", "/", "and", "or", "between", "then", "else", "limit",
+        "offset",
+    ];
+    let mut kept: Vec<&str> = Vec::with_capacity(words.len());
+    let mut rest = words;
+    while let Some((word, after)) = rest.split_first() {
+        rest = after;
+        let is_sign = *word == "-" && after.first() == Some(&"?");
+        if is_sign && kept.last().is_some_and(|last| BEFORE_SIGN.contains(last)) {
+            continue;
+        }
+        kept.push(word);
+        rest = match kept.as_slice() {
+            [.., "in", "(", "?"] | [.., "array", "[", "?"] => behind_elements(rest, &["?"]),
+            [.., "values"] => {
+                let row = rest.iter().position(|word| *word == ")").map_or(&[][..], |end| &rest[..=end]);
+                kept.extend_from_slice(row);
+                behind_elements(&rest[row.len()..], row)
+            }
+            _ => rest,
+        };
+    }
+    kept.join(" ")
+}
+
+/// What follows more elements of a list, or the dots that stand for them.
+fn behind_elements<'w, 't>(mut rest: &'w [&'t str], element: &[&'t str]) -> &'w [&'t str] {
+    loop {
+        let Some(next) = rest.strip_prefix(&[","][..]) else { return rest };
+        let next = next.strip_prefix(&["-"][..]).unwrap_or(next);
+        match next.strip_prefix(element).or_else(|| next.strip_prefix(&[".", ".", "."][..])) {
+            Some(after) if !element.is_empty() => rest = after,
+            _ => return rest,
+        }
+    }
 }
 
 /// The words of a statement, lower case, in order; signs are words, too.
@@ -263,6 +305,25 @@ mod tests {
             assert_eq!(shape(text), shape_of_extension, "{text}");
         }
         assert_ne!(shape("SELECT \"A\""), shape("SELECT \"a\""));
+    }
+
+    #[test]
+    fn the_same_shape_however_long_a_list_is() {
+        for (one, other) in [
+            ("SELECT a IN ($1, ...) AND b", "SELECT a IN ($1, $2,$3) AND b"),
+            ("SELECT a IN ($1 /*, ... */)", "SELECT a in (1, -2)"),
+            ("SELECT ARRAY[$1, ...]", "SELECT ARRAY[1,2,3]"),
+            (
+                "INSERT INTO t VALUES ($1, $2), ... RETURNING a",
+                "INSERT INTO t VALUES (1, 'a'), (2, 'b') RETURNING a",
+            ),
+            ("SELECT a FROM t WHERE b = -$1 LIMIT 1", "SELECT a FROM t WHERE b = $1 LIMIT $2"),
+        ] {
+            assert_eq!(shape(one), shape(other), "{one}");
+        }
+        assert_ne!(shape("SELECT f(1, 2)"), shape("SELECT f(1)"));
+        assert_ne!(shape("SELECT a - 1"), shape("SELECT a 1"));
+        assert_ne!(shape("INSERT INTO t VALUES (1, 2)"), shape("INSERT INTO t VALUES (1)"));
     }
 
     #[test]

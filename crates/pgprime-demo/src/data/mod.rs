@@ -3,9 +3,9 @@
 pub(crate) mod dataset;
 pub(crate) mod insurance;
 mod names;
-mod people;
+pub(crate) mod people;
 pub(crate) mod random;
-mod text;
+pub(crate) mod text;
 
 use dataset::Dataset;
 

@@ -19,14 +19,25 @@ pub(crate) fn customer_since(data: &Dataset, id: u64) -> i64 {
     data.moment(id, data.counts.customers, &mut random)
 }
 
+/// The address under which a customer is registered, in small letters.
+pub(crate) fn customer_email(data: &Dataset, id: u64) -> String {
+    let mut random = data.random(STREAM_CUSTOMER, id);
+    data.moment(id, data.counts.customers, &mut random);
+    let (first, last) = (random.pick(FIRST_NAMES), random.pick(LAST_NAMES));
+    email(first, last, id)
+}
+
+fn email(first: &str, last: &str, id: u64) -> String {
+    format!("{}.{}.{id}@example.com", first.to_lowercase(), last.to_lowercase())
+}
+
 pub(crate) fn write_customer(data: &Dataset, id: u64, out: &mut Vec<u8>) {
     let mut random = data.random(STREAM_CUSTOMER, id);
     let since = data.moment(id, data.counts.customers, &mut random);
     let (first, last) = (random.pick(FIRST_NAMES), random.pick(LAST_NAMES));
     let age_days = random.between_signed(18 * 365, 85 * 365);
     let mut row = RowWriter::new(out);
-    row.integer(id).text(first).text(last);
-    row.formatted(format_args!("{}.{}.{id}@example.com", first.to_lowercase(), last.to_lowercase()));
+    row.integer(id).text(first).text(last).text(&email(first, last, id));
     row.formatted(format_args!("+44 20 7946 {:04}", random.between(0, 10_000)));
     row.formatted(format_args!("{} {}", random.between(1, 200), random.pick(STREETS)));
     row.text(random.pick_weighted(CITIES));

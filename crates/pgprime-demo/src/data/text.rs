@@ -60,8 +60,7 @@ impl<'a> RowWriter<'a> {
 
     /// A date, from days since 1970-01-01.
     pub(crate) fn date(&mut self, days: i64) -> &mut Self {
-        let (year, month, day) = civil_date(days);
-        self.formatted(format_args!("{year:04}-{month:02}-{day:02}"))
+        self.formatted(format_args!("{}", date_text(days)))
     }
 
     /// A moment, from seconds since 1970-01-01 00:00 UTC.
@@ -79,6 +78,12 @@ impl<'a> RowWriter<'a> {
 
 /// Seconds in a day.
 pub(crate) const DAY_SECONDS: i64 = 86_400;
+
+/// A date as SQL writes it, from days since 1970-01-01.
+pub(crate) fn date_text(days: i64) -> String {
+    let (year, month, day) = civil_date(days);
+    format!("{year:04}-{month:02}-{day:02}")
+}
 
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. Years are counted
 /// from March, so that the leap day is the last of its year; 400 years have 146,097 days.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use pgprime_demo::{BenchOptions, DemoOptions, PoolerCommand, Protocol, Statements, bench, demo};
+use pgprime_demo::{
+    BenchOptions, DemoOptions, Findings, LoadObserver, LoadedServer, PoolerCommand, Protocol, Statements,
+    bench, demo,
+};
 
 const POOLER: &str = "/usr/sbin/pgbouncer";
 
@@ -13,6 +16,25 @@ pub(crate) fn pooler_command() -> Option<String> {
     Path::new(POOLER).exists().then(|| format!("{POOLER} -q {user} {{config}}"))
 }
 
+/// Says that it was asked, and where.
+#[derive(Default)]
+struct Observer {
+    looks: Vec<&'static str>,
+}
+
+impl LoadObserver for Observer {
+    fn load_begins(&mut self, server: &LoadedServer) -> anyhow::Result<()> {
+        assert!(server.database_url.ends_with("/insurance") && server.pooler_url.ends_with("/pgbouncer"));
+        self.looks.push("begins");
+        Ok(())
+    }
+
+    fn load_ended(&mut self, _: &LoadedServer) -> anyhow::Result<Findings> {
+        self.looks.push("ended");
+        Ok(Findings { text: "found\n".to_owned(), json: "found".into() })
+    }
+}
+
 #[test]
 fn a_demo_through_an_installed_pooler_is_clean() {
     let Some(command) = pooler_command() else { return };
@@ -20,8 +42,12 @@ fn a_demo_through_an_installed_pooler_is_clean() {
     (options.clients, options.seconds, options.scale, options.rate) = (60, 1, 0.002, 300.0);
     // Old releases lose named statements in transaction mode.
     options.statements = Statements::Unnamed;
-    let report = demo(&options).unwrap();
+    let mut observer = Observer::default();
+    let report = demo(&options, Some(&mut observer)).unwrap();
     assert!(report.is_clean(), "{}", report.text());
+    assert_eq!(observer.looks, ["begins", "ended"]);
+    assert_eq!(report.findings, Some("found".into()));
+    assert!(report.back_office.requests >= 1, "{}", report.text());
     assert!((1..=25).contains(&report.servers_max), "{}", report.text());
     assert!((1..=25).contains(&report.sessions_max), "{}", report.text());
     assert!(report.memory_loaded_kib >= report.memory_before_kib && report.memory_before_kib > 0);

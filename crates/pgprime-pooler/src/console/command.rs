@@ -14,6 +14,8 @@ pub(super) enum Command {
     KillClient(String),
     WaitClose(Option<String>),
     Reload,
+    /// `RESET STATEMENTS`.
+    ResetStatements,
     Shutdown(When),
     Set {
         name: String,
@@ -66,6 +68,10 @@ pub(super) fn parse(text: &str) -> Result<Command, ParseError> {
         "kill_client" => Ok(Command::KillClient(needed(rest)?)),
         "wait_close" => Ok(Command::WaitClose(name(rest)?)),
         "reload" if rest.is_empty() => Ok(Command::Reload),
+        "reset" => match rest {
+            [word] if word.eq_ignore_ascii_case("statements") => Ok(Command::ResetStatements),
+            _ => Err(invalid()),
+        },
         "shutdown" => match rest {
             [] => Ok(Command::Shutdown(When::Now)),
             [word] if word.eq_ignore_ascii_case("wait_for_servers") => {
@@ -156,6 +162,7 @@ mod tests {
             ("SET admin_users = ''", Command::Set { name: "admin_users".into(), value: String::new() }),
             ("shutdown wait_for_clients", Command::Shutdown(When::ClientsGone)),
             ("-- a comment\nRELOAD", Command::Reload),
+            ("reset statements;", Command::ResetStatements),
             (" ; ", Command::Empty),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
@@ -172,6 +179,7 @@ mod tests {
             "SET a",
             "SET a = 'b",
             "RELOAD x",
+            "RESET",
             "SHOW POOLS; SHOW STATS",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -1,6 +1,7 @@
 //! The console: the database `pgbouncer`, where administrators look and steer.
 
 mod command;
+mod measured;
 mod reply;
 mod run;
 mod show;

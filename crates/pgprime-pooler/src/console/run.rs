@@ -25,6 +25,8 @@ const HELP: &str = "Console usage
 \tSHOW ACTIVE_SOCKETS|CLIENTS|CONFIG|DATABASES|DNS_HOSTS|DNS_ZONES|HELP|LISTS
 \tSHOW PEERS|PEER_POOLS|POOLS|SERVERS|SOCKETS|STATE
 \tSHOW STATS|STATS_AVERAGES|STATS_TOTALS|TOTALS|USERS|VERSION
+\tSHOW STATEMENTS|APPLICATIONS|USER_STATISTICS|REPEATS|PARAMETERS
+\tRESET STATEMENTS
 \tSET key = arg
 \tRELOAD
 \tPAUSE [<db>]
@@ -59,7 +61,7 @@ pub(super) async fn answer(context: &Context, rights: Rights, text: &str, out: &
         return encode::empty_query_response(out);
     }
     if let Command::Show(topic) = &command {
-        return answer_show(context, topic, out).await;
+        return answer_show(context, rights, topic, out).await;
     }
     if rights != Rights::Admin {
         return error(out, "42501", "admin access needed: this user is in stats_users only");
@@ -71,7 +73,10 @@ pub(super) async fn answer(context: &Context, rights: Rights, text: &str, out: &
     }
 }
 
-async fn answer_show(context: &Context, topic: &str, out: &mut Vec<u8>) {
+async fn answer_show(context: &Context, rights: Rights, topic: &str, out: &mut Vec<u8>) {
+    if topic == "parameters" && rights != Rights::Admin {
+        return error(out, "42501", "admin access needed: SHOW PARAMETERS tells values of clients");
+    }
     if topic == "help" {
         let notice = ErrorNotice {
             severity: "NOTICE",
@@ -127,6 +132,10 @@ async fn run(context: &Context, command: Command) -> Result<&'static str, Refuse
                 .await
                 .map_err(|problem| refused("F0000", format!("RELOAD failed: {problem}")))?;
             Ok("RELOAD")
+        }
+        Command::ResetStatements => {
+            context.mail_all(|| Mail::ResetMeasures);
+            Ok("RESET")
         }
         Command::Shutdown(when) => {
             context.advance(match when {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::measured;
 use super::stats::{Shown, stats, totals};
 use super::table::{Cell, Table, Type, row};
 use super::time::timestamp;
@@ -15,7 +16,8 @@ use Type::{Big, Int, Text};
 
 /// What SHOW can show, for HELP and for errors.
 pub(super) const TOPICS: &str = "ACTIVE_SOCKETS|CLIENTS|CONFIG|DATABASES|DNS_HOSTS|DNS_ZONES|HELP|LISTS|PEERS|PEER_POOLS|POOLS|SERVERS|SOCKETS|STATE|\
-                                 STATS|STATS_AVERAGES|STATS_TOTALS|TOTALS|USERS|VERSION";
+                                 STATS|STATS_AVERAGES|STATS_TOTALS|TOTALS|USERS|VERSION|\
+                                 STATEMENTS|APPLICATIONS|USER_STATISTICS|REPEATS|PARAMETERS";
 
 /// The version as drivers read it: PgBouncer's, whose console this is.
 pub(super) const SERVER_VERSION: &str = "1.25.0/bouncer";
@@ -39,6 +41,11 @@ pub(super) async fn table(context: &Context, topic: &str) -> Option<Table> {
         "active_sockets" => sockets(&context.snapshot(Detail::Everything).await, Sockets::Active),
         "databases" => databases(context).await,
         "users" => users(context).await,
+        "statements" => measured::statements(context).await,
+        "applications" => measured::applications(context).await,
+        "user_statistics" => measured::users(context).await,
+        "repeats" => measured::repeats(context).await,
+        "parameters" => measured::parameters(context).await,
         "lists" => lists(context).await,
         "config" => config(context),
         "state" => state(context),

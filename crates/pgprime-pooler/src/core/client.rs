@@ -7,6 +7,7 @@ use pgprime_wire::frame::Header;
 
 use super::buffer::Output;
 use super::ids::{PoolIndex, ServerId};
+use super::measure::ClientMeasure;
 use super::parameters::Parameters;
 use super::statements::ClientStatements;
 
@@ -77,6 +78,7 @@ pub(crate) struct Client {
     /// When it became idle.
     pub(crate) idle_since: Instant,
     pub(crate) notified: bool,
+    pub(crate) measured: ClientMeasure,
 }
 
 impl Client {

@@ -262,6 +262,9 @@ impl Core {
         // A client that keeps its server has statements there which only it can prepare again.
         let is_repeatable = statements == Statements::Tracked;
         let Some(server) = self.servers.get_mut(server_id) else { return };
+        if server.in_flight.is_flushed {
+            server.in_flight.begun_at.get_or_insert(now);
+        }
         if server.request_at.is_none() {
             server.request_at = Some(now);
             server.transaction_at.get_or_insert(now);
@@ -305,30 +308,17 @@ impl Core {
             }
             _ => None,
         };
-        let Some(server) = self.servers.get_mut(server_id) else { return message.len() };
         match kind {
-            Kind::Query | Kind::FunctionCall => {
-                server.statements.set_unnamed(None);
-                server.replay.give_up();
-                server.replies.push(owner, Reply::Query);
-                if kind == Kind::Query
-                    && route::discards_statements(header.body(message))
-                    && let Some(client) = self.clients.get_mut(id)
-                {
-                    client.statements_mut().discarding = true;
-                }
+            Kind::Query | Kind::FunctionCall => self.expect_query(id, server_id, kind, header.body(message)),
+            Kind::Parse | Kind::Bind | Kind::Describe => {
+                self.expect_passed(owner, server_id, kind, header.body(message));
             }
-            Kind::Parse => server.replies.push(owner, Reply::Parse(None)),
-            Kind::Bind => server.replies.push(owner, Reply::Bind),
-            Kind::Describe => server.replies.push(owner, Reply::Describe),
-            Kind::Execute => server.replies.push(owner, Reply::Execute),
-            Kind::Close => server.replies.push(owner, Reply::Close),
-            Kind::Sync => server.replies.push(owner, Reply::Sync),
-            Kind::Flush => {}
-            Kind::CopyData => server.replay.give_up(),
-            Kind::CopyEnd => server.replies.push(owner, Reply::CopyEnd),
+            Kind::Execute => self.expect_execution(owner, server_id, header.body(message)),
+            _ => self.expect_other(owner, server_id, kind),
         }
-        if matches!(kind, Kind::Execute | Kind::Sync | Kind::Flush) {
+        if matches!(kind, Kind::Execute | Kind::Sync | Kind::Flush)
+            && let Some(server) = self.servers.get_mut(server_id)
+        {
             server.replay.record(message);
         }
         if kind == Kind::Flush {
@@ -339,6 +329,54 @@ impl Core {
             None => out.extend_from_slice(message),
         });
         message.len()
+    }
+
+    fn expect_query(&mut self, id: ClientId, server_id: ServerId, kind: Kind, body: &[u8]) {
+        let Some(pool) = self.servers.get(server_id).map(|server| server.pool) else { return };
+        let place = self.place_of_query(pool, kind, body);
+        let sample = self.sample_of_query(body);
+        let Some(server) = self.servers.get_mut(server_id) else { return };
+        server.statements.set_unnamed(None);
+        server.replay.give_up();
+        server.replies.push_execution(Owner::Client(id), Reply::Query, place, sample);
+        if kind == Kind::Query
+            && route::discards_statements(body)
+            && let Some(client) = self.clients.get_mut(id)
+        {
+            client.statements_mut().discarding = true;
+        }
+    }
+
+    fn expect_execution(&mut self, owner: Owner, server_id: ServerId, body: &[u8]) {
+        let Some(server) = self.servers.get_mut(server_id) else { return };
+        let portal = body.split(|byte| *byte == 0).next().unwrap_or_default();
+        let (place, sample) = server.in_flight.executes(portal);
+        server.replies.push_execution(owner, Reply::Execute, place, sample);
+    }
+
+    /// What goes on as it came: the names in it are the client's own.
+    fn expect_passed(&mut self, owner: Owner, server_id: ServerId, kind: Kind, body: &[u8]) {
+        let place = self.note_passed(server_id, kind, body);
+        let reply = match kind {
+            Kind::Parse => Reply::Parse(None),
+            Kind::Bind => Reply::Bind,
+            _ => Reply::Describe,
+        };
+        if let Some(server) = self.servers.get_mut(server_id) {
+            server.replies.push_at(owner, reply, place);
+        }
+    }
+
+    fn expect_other(&mut self, owner: Owner, server_id: ServerId, kind: Kind) {
+        let Some(server) = self.servers.get_mut(server_id) else { return };
+        match kind {
+            Kind::Close => server.replies.push(owner, Reply::Close),
+            Kind::Sync => server.replies.push(owner, Reply::Sync),
+            Kind::CopyData => server.replay.give_up(),
+            Kind::CopyEnd => server.replies.push(owner, Reply::CopyEnd),
+            Kind::Flush => server.in_flight.flush(),
+            _ => {}
+        }
     }
 
     /// Prepared statements are tracked where a client's servers change.

@@ -137,8 +137,8 @@ impl Core {
 
     /// Changes what holds for all pools. Tracked parameters stay as they are.
     pub fn set_settings(&mut self, settings: CoreSettings) {
-        let tracked = self.settings.tracked.clone();
-        self.settings = CoreSettings { tracked, ..settings };
+        let (tracked, measure) = (self.settings.tracked.clone(), self.settings.measure);
+        self.settings = CoreSettings { tracked, measure, ..settings };
     }
 
     /// Servers of the pool that are open on this worker.

@@ -12,6 +12,7 @@ use super::buffer::Output;
 use super::client::{Client, ClientState, Passing};
 use super::ends::{ClientEnd, ServerEnd};
 use super::ids::{ClientId, PoolIndex, ServerId};
+use super::measure::ClientMeasure;
 use super::parameters::{Parameters, Welcome};
 use super::replies::{Owner, Reply, Task};
 use super::server::{Remainder, Server, ServerJoin, ServerState};
@@ -68,6 +69,7 @@ impl Core {
             request_at: now,
             idle_since: now,
             notified: false,
+            measured: ClientMeasure::default(),
         });
         self.cancel_keys.insert(cancel_pid, id);
         if self.pool(pool).is_some_and(|pool| pool.welcome.is_some()) {
@@ -211,7 +213,9 @@ impl Core {
         server.needs_reset = true;
         if let Some(pool) = self.pools.get_mut(client.pool.0 as usize).and_then(Option::as_mut) {
             pool.counters.assignments += 1;
-            pool.counters.wait_us += micros(now.saturating_duration_since(waited.since));
+            if waited.since != now {
+                pool.counters.wait_us += micros(now.saturating_duration_since(waited.since));
+            }
         }
         let Some(profile) =
             self.pools.get(client.pool.0 as usize).and_then(Option::as_ref).map(|pool| &pool.profile)
@@ -397,7 +401,7 @@ impl Core {
         {
             self.tell_client_error(id, "FATAL", sqlstate, &text);
         }
-        let Some(client) = self.clients.remove(id) else { return };
+        let Some(mut client) = self.clients.remove(id) else { return };
         self.cancel_keys.remove(&client.cancel_pid);
         if let Some(state) = self.pool_mut(client.pool) {
             state.clients = state.clients.saturating_sub(1);
@@ -409,6 +413,9 @@ impl Core {
             self.log_disconnection(&client, &end, now);
         }
         let server = client.server();
+        if let Some(server) = server {
+            self.count_lost(server, &mut client, now);
+        }
         let amid_message = matches!(client.passing, Passing::Forward(_));
         self.effects.push_back(Effect::CloseClient(id, client.output));
         if let Some(server) = server {
@@ -461,6 +468,9 @@ impl Core {
             frontend::encode::terminate(server.output.writer(&mut self.buffers));
         }
         let client = server.client();
+        if let Some(client) = client {
+            self.count_lost_with(&mut server, client, now);
+        }
         let was_idle = server.state == ServerState::Idle;
         let lost = match server.remainder {
             Remainder::Forward(..) => ClientEnd::CutOff,

@@ -10,8 +10,10 @@ mod client;
 mod client_input;
 mod control;
 mod ends;
+mod executions;
 mod ids;
 mod lifecycle;
+mod measure;
 mod parameters;
 mod prepared;
 mod release;
@@ -28,6 +30,10 @@ mod tick;
 pub use buffer::Output;
 pub use client::ClientInfo;
 pub use ids::{ClientId, PoolIndex, ServerId};
+pub use measure::{
+    CaptureSettings, CapturedRow, MeasureSettings, Measured, MeasuredPage, MeasuredPart, NameRow, Redaction,
+    RepeatRow, StatementRow,
+};
 pub use parameters::{Parameters, Tracked, Welcome};
 pub use server::{ServerInfo, ServerJoin};
 pub use snapshot::{ClientRow, PoolRow, ServerRow, WorkerSnapshot};

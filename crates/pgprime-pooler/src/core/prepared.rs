@@ -8,6 +8,7 @@ use pgprime_wire::frame::Header;
 use pgprime_wire::frontend::{self, Close, Describe, Parse, Target, encode};
 
 use super::ids::{ClientId, ServerId};
+use super::measure::Place;
 use super::replies::{Owner, Reply, Task, Written};
 use super::route::{self, Kind, SessionCommand};
 use super::server::Server;
@@ -160,9 +161,15 @@ impl Core {
         // What of the message is still to come belongs to the rest, too.
         let rest_len = (header.len - pgprime_wire::frame::HEADER_BYTES).checked_sub(rest_at)?;
         self.count_bind(id);
-        let statement = self.clients.get_mut(id)?.statements_mut().find(name).cloned();
+        let client = self.clients.get_mut(id)?;
+        let (pool, statement) = (client.pool, client.statements_mut().find(name).cloned());
+        let place = match &statement {
+            Some(statement) => self.place_of_statement(pool, statement),
+            None => Place::OTHER,
+        };
+        self.note_bind(server_id, portal, place, statement.as_deref(), rest);
         let server_name = self.name_on_server(server_id, statement.as_ref(), name);
-        self.send(id, server_id, Reply::Bind, |out| {
+        self.send_at(id, server_id, Reply::Bind, place, |out| {
             encode::bind_prefix(out, portal, &server_name, rest_len);
             out.extend_from_slice(rest);
         });
@@ -184,7 +191,10 @@ impl Core {
         let Some(client) = self.clients.get_mut(id) else { return };
         let statement = client.statements_mut().find(describe.name).cloned();
         let server_name = self.name_on_server(server_id, statement.as_ref(), describe.name);
-        self.send(id, server_id, Reply::Describe, |out| encode::describe_statement(out, &server_name));
+        let place = statement.as_ref().map_or(Place::OTHER, |known| self.place_on_server(server_id, known));
+        self.send_at(id, server_id, Reply::Describe, place, |out| {
+            encode::describe_statement(out, &server_name)
+        });
     }
 
     fn close_statement(&mut self, id: ClientId, server_id: ServerId, close: &Close<'_>) {
@@ -243,6 +253,7 @@ impl Core {
     /// Prepares a statement under its lasting name, closing another when the server has too many.
     fn prepare(&mut self, owner: Owner, server_id: ServerId, statement: &Arc<Statement>) {
         let max = self.settings.prepared_statements_max;
+        let place = self.place_on_server(server_id, statement);
         let Some(server) = self.servers.get_mut(server_id) else { return };
         let mut evicted = server.statements.insert(statement, max);
         if server.statements.settle_doubt(statement.id) || server.replies.is_evicting(statement.id) {
@@ -251,7 +262,7 @@ impl Core {
         for statement in &evicted {
             server.replies.push(Owner::Pooler(Task::Statement), Reply::Evict(statement.id));
         }
-        server.replies.push(owner, Reply::Parse(Some(statement.id)));
+        server.replies.push_at(owner, Reply::Parse(Some(statement.id)), place);
         self.count_server_parse(server_id);
         self.tell_server(server_id, |out| {
             for statement in &evicted {
@@ -262,13 +273,19 @@ impl Core {
     }
 
     fn parse_unnamed(&mut self, owner: Owner, server_id: ServerId, statement: &Arc<Statement>) {
+        let place = self.place_on_server(server_id, statement);
         let Some(server) = self.servers.get_mut(server_id) else { return };
         server.statements.set_unnamed(Some(statement.id));
-        server.replies.push(owner, Reply::Parse(None));
+        server.replies.push_at(owner, Reply::Parse(None), place);
         self.count_server_parse(server_id);
         self.tell_server(server_id, |out| {
             encode::parse(out, b"", statement.query(), statement.parameter_types())
         });
+    }
+
+    fn place_on_server(&mut self, server_id: ServerId, statement: &Statement) -> Place {
+        let pool = self.servers.get(server_id).map(|server| server.pool);
+        pool.map_or(Place::OTHER, |pool| self.place_of_statement(pool, statement))
     }
 
     fn count_server_parse(&mut self, server_id: ServerId) {
@@ -279,8 +296,19 @@ impl Core {
     }
 
     fn send(&mut self, id: ClientId, server_id: ServerId, reply: Reply, write: impl FnOnce(&mut Vec<u8>)) {
+        self.send_at(id, server_id, reply, Place::OTHER, write);
+    }
+
+    fn send_at(
+        &mut self,
+        id: ClientId,
+        server_id: ServerId,
+        reply: Reply,
+        place: Place,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         if let Some(server) = self.servers.get_mut(server_id) {
-            server.replies.push(Owner::Client(id), reply);
+            server.replies.push_at(Owner::Client(id), reply, place);
         }
         self.tell_server(server_id, write);
     }

@@ -12,6 +12,7 @@ use super::ids::{ClientId, ServerId};
 use super::replies::{Owner, Reply, Task};
 use super::server::{Server, ServerState, Traces};
 use super::state::{Core, Effect, Mode, PoolProfile};
+use super::stats::micros;
 
 /// Brings back every setting, but neither prepared statements nor temporary tables.
 const RESET_SETTINGS: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
@@ -126,6 +127,10 @@ impl Core {
         let (Some(server), Some(client)) = (self.servers.get_mut(id), self.clients.get_mut(client_id)) else {
             return;
         };
+        // Most need not wait.
+        let has_waited = client.request_at != now;
+        let wait_us = if has_waited { micros(now.saturating_duration_since(client.request_at)) } else { 0 };
+        server.in_flight.begin_use(wait_us);
         server.state = ServerState::Active(client_id);
         server.was_used = true;
         server.idle_since = now;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::ids::ClientId;
+use super::measure::{Place, Sample};
 use super::statements::StatementId;
 
 /// Who asked.
@@ -65,11 +66,18 @@ pub(crate) enum Reply {
 pub(crate) struct Expected {
     pub(crate) owner: Owner,
     pub(crate) reply: Reply,
+    /// The statement it is about, where one is executed or may fail.
+    pub(crate) place: Place,
 }
 
 impl Expected {
     fn ends_request(&self) -> bool {
         matches!(self.reply, Reply::Query | Reply::Sync)
+    }
+
+    /// Whether a client's statement is executed.
+    fn is_execution(&self) -> bool {
+        matches!((self.owner, self.reply), (Owner::Client(_), Reply::Query | Reply::Execute))
     }
 
     /// Whether this is an answer to one of the client's Parse, or to its Close of a statement.
@@ -92,6 +100,8 @@ pub(crate) struct Replies {
     unsynced: bool,
     /// The server reads data for COPY and ignores Sync.
     copy_in: bool,
+    /// What the executions in the queue may be captured with, if anything is.
+    samples: VecDeque<Option<Box<Sample>>>,
 }
 
 impl Replies {
@@ -106,6 +116,44 @@ impl Replies {
     }
 
     pub(crate) fn push(&mut self, owner: Owner, reply: Reply) {
+        self.push_at(owner, reply, Place::OTHER);
+    }
+
+    /// A client executes a statement, perhaps to be captured.
+    pub(crate) fn push_execution(
+        &mut self,
+        owner: Owner,
+        reply: Reply,
+        place: Place,
+        sample: Option<Box<Sample>>,
+    ) {
+        if sample.is_some() || !self.samples.is_empty() {
+            self.push_sample(sample);
+        }
+        self.push_at(owner, reply, place);
+    }
+
+    #[cold]
+    fn push_sample(&mut self, sample: Option<Box<Sample>>) {
+        if !self.skipping {
+            let executions = self.queue.iter().filter(|expected| expected.is_execution()).count();
+            self.samples.resize_with(executions, || None);
+            self.samples.push_back(sample);
+        }
+    }
+
+    /// What the execution that has been answered may be captured with.
+    #[inline]
+    pub(crate) fn pop_sample(&mut self) -> Option<Box<Sample>> {
+        if self.samples.is_empty() { None } else { self.samples.pop_front().flatten() }
+    }
+
+    /// The first execution that is not answered.
+    pub(crate) fn first_execution(&self) -> Option<Place> {
+        self.queue.iter().find(|expected| expected.is_execution()).map(|expected| expected.place)
+    }
+
+    pub(crate) fn push_at(&mut self, owner: Owner, reply: Reply, place: Place) {
         match reply {
             Reply::CopyEnd if self.copy_in => {
                 self.copy_in = false;
@@ -124,7 +172,7 @@ impl Replies {
             _ => self.unsynced |= owner != Owner::Pooler(Task::Statement),
         }
         if !self.skipping {
-            self.queue.push_back(Expected { owner, reply });
+            self.queue.push_back(Expected { owner, reply, place });
         }
         self.drop_copy_ends();
     }
@@ -145,9 +193,16 @@ impl Replies {
         self.queue.front().map(|expected| expected.owner)
     }
 
+    /// The statement that the next message of the server is about.
+    pub(crate) fn place_of_next(&self) -> Option<Place> {
+        self.queue.front().map(|expected| expected.place)
+    }
+
     /// Takes the reply that the pooler has to write now, if it is its turn.
     pub(crate) fn pop_written(&mut self) -> Option<(Owner, Written)> {
-        let Expected { owner, reply: Reply::Written(written) } = *self.queue.front()? else { return None };
+        let Expected { owner, reply: Reply::Written(written), .. } = *self.queue.front()? else {
+            return None;
+        };
         self.queue.pop_front();
         self.drop_copy_ends();
         Some((owner, written))
@@ -214,14 +269,13 @@ impl Replies {
     }
 
     /// ReadyForQuery: the request at the front is over.
-    pub(crate) fn ready(&mut self) -> Result<Owner, Unexpected> {
-        match self.queue.front() {
-            Some(Expected { owner, reply: Reply::Query | Reply::Sync }) => {
-                let owner = *owner;
+    pub(crate) fn ready(&mut self) -> Result<Expected, Unexpected> {
+        match self.queue.front().copied() {
+            Some(front) if front.ends_request() => {
                 self.queue.pop_front();
                 self.drop_copy_ends();
                 self.copy_in = false;
-                Ok(owner)
+                Ok(front)
             }
             _ => Err(Unexpected),
         }
@@ -281,7 +335,7 @@ mod tests {
         assert_eq!(replies.pop_written(), None);
         assert!(replies.complete(|reply| *reply == Reply::Bind).is_ok());
         assert_eq!(replies.pop_written(), Some((CLIENT, Written::CloseComplete)));
-        assert_eq!(replies.ready(), Ok(CLIENT));
+        assert_eq!(replies.ready().map(|end| end.owner), Ok(CLIENT));
         assert!(replies.is_settled());
     }
 
@@ -292,7 +346,7 @@ mod tests {
         replies.push(CLIENT, Reply::Execute);
         assert!(replies.is_skipping() && !replies.is_settled());
         replies.push(CLIENT, Reply::Sync);
-        assert_eq!(replies.ready(), Ok(CLIENT));
+        assert_eq!(replies.ready().map(|end| end.owner), Ok(CLIENT));
         assert!(replies.is_settled());
     }
 
@@ -303,14 +357,14 @@ mod tests {
         replies.push(CLIENT, Reply::CopyEnd);
         replies.push(CLIENT, Reply::Sync);
         assert!(replies.complete(|reply| *reply == Reply::Execute).is_ok());
-        assert_eq!(replies.ready(), Ok(CLIENT));
+        assert_eq!(replies.ready().map(|end| end.owner), Ok(CLIENT));
         assert!(replies.is_settled());
 
         let mut pipelined = queue(&[Reply::Execute, Reply::Sync, Reply::CopyEnd, Reply::Sync]);
         pipelined.copy_in_begins();
         assert!(pipelined.complete(|reply| *reply == Reply::Execute).is_ok());
         assert_eq!(pipelined.pop_written(), None);
-        assert_eq!(pipelined.ready(), Ok(CLIENT));
+        assert_eq!(pipelined.ready().map(|end| end.owner), Ok(CLIENT));
         assert!(pipelined.is_settled());
     }
 

@@ -7,6 +7,7 @@ use pgprime_wire::backend::TransactionStatus;
 
 use super::buffer::Output;
 use super::ids::{ClientId, PoolIndex, ServerId};
+use super::measure::InFlight;
 use super::parameters::{Parameters, Welcome};
 use super::replies::Replies;
 use super::statements::ServerStatements;
@@ -130,6 +131,7 @@ pub(crate) struct Server {
     permit: Permit,
     pub(crate) state: ServerState,
     pub(crate) replies: Replies,
+    pub(crate) in_flight: InFlight,
     pub(crate) status: TransactionStatus,
     /// Part of a message that must be read whole.
     pub(crate) input: Vec<u8>,
@@ -173,6 +175,7 @@ impl Server {
             permit: join.permit,
             state: ServerState::Idle,
             replies: Replies::default(),
+            in_flight: InFlight::default(),
             status: TransactionStatus::Idle,
             input: Vec::new(),
             remainder: Remainder::Nothing,

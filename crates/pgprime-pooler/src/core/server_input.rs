@@ -8,6 +8,7 @@ use pgprime_wire::tag::backend as tag;
 
 use super::client_input::OUTPUT_BYTES_MAX;
 use super::ends::{ClientEnd, ServerEnd};
+use super::executions::note_failure;
 use super::ids::{ClientId, ServerId};
 use super::prepared::forget_failed;
 use super::replies::{Expected, Owner, Reply, Task, Written};
@@ -196,13 +197,13 @@ impl Core {
             tag::READY_FOR_QUERY => return self.ready(id, header.body(message), now),
             tag::ERROR_RESPONSE => self.error_reported(id, header.body(message), message, now),
             tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE => self.pass_unasked(id, message),
-            _ => return self.answer(id, header, message),
+            _ => return self.answer(id, header, message, now),
         }
         Ok(())
     }
 
     /// A message that answers what was asked.
-    fn answer(&mut self, id: ServerId, header: Header, message: &[u8]) -> Result<(), Unasked> {
+    fn answer(&mut self, id: ServerId, header: Header, message: &[u8], now: Instant) -> Result<(), Unasked> {
         let Some(server) = self.servers.get_mut(id) else { return Ok(()) };
         if server.healing {
             return Ok(());
@@ -224,6 +225,12 @@ impl Core {
             tag::COPY_IN_RESPONSE => {
                 server.replies.copy_in_begins();
                 server.replies.recipient().map(|_| ()).ok_or(Unasked)?;
+                self.pass_to(id, to, message);
+                return Ok(());
+            }
+            tag::PARAMETER_DESCRIPTION if self.measures.capture().is_some() => {
+                let place = server.replies.place_of_next().ok_or(Unasked)?;
+                self.measures.described(place, header.body(message));
                 self.pass_to(id, to, message);
                 return Ok(());
             }
@@ -249,8 +256,12 @@ impl Core {
             _ => {}
         }
         self.pass_to(id, to, message);
-        if let (Owner::Client(client), Reply::Parse(_)) = (completed.owner, completed.reply) {
-            self.confirm_parse(client);
+        match (completed.owner, completed.reply) {
+            (Owner::Client(client), Reply::Parse(_)) => self.confirm_parse(client),
+            (Owner::Client(_), Reply::Execute) => {
+                self.note_executed(id, completed, header.tag == tag::PORTAL_SUSPENDED, now);
+            }
+            _ => {}
         }
         self.write_replies(id);
         Ok(())
@@ -281,13 +292,12 @@ impl Core {
     fn command_completed(&mut self, id: ServerId, body: &[u8]) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.commands += 1;
-        if backend::command_tag(body).is_ok_and(|command| command == b"SET") {
-            server.settings_changed += 1;
+        match backend::command_tag(body) {
+            Ok(b"SET") => server.settings_changed += 1,
+            Ok(b"DEALLOCATE") => server.statements.deallocated(),
+            Ok(b"DISCARD ALL" | b"DEALLOCATE ALL") => self.statements_discarded(id, body),
+            _ => {}
         }
-        if backend::command_tag(body).is_ok_and(|command| command == b"DEALLOCATE") {
-            server.statements.deallocated();
-        }
-        self.statements_discarded(id, body);
     }
 
     /// After these commands the server has no statements, and neither has the client that sent one.
@@ -321,8 +331,10 @@ impl Core {
         }
         let by_client = !matches!(server.replies.recipient(), Some(Owner::Pooler(_)));
         if let (ServerState::Active(client), true) = (server.state, by_client) {
-            if let (Some(index), Some(client)) = (index, self.clients.get_mut(client)) {
-                client.parameters.set(index, value);
+            if let (Some(index), Some(client)) = (index, self.clients.get_mut(client))
+                && client.parameters.set(index, value)
+            {
+                client.measured.forget_application();
             }
             server.replay.give_up();
             self.tell_client(client, |out| encode::parameter_status(out, name, value));
@@ -344,6 +356,9 @@ impl Core {
         };
         let failed = server.replies.fail();
         forget_failed(server, &failed);
+        if self.measures.is_on() {
+            note_failure(server, recipient, &failed);
+        }
         server.close_needed |= is_fatal;
         if is_outdated_plan {
             if server.replay.is_possible() && server.replies.awaits_only_end() && shows_new_shape(&failed) {
@@ -387,14 +402,20 @@ impl Core {
     fn ready(&mut self, id: ServerId, body: &[u8], now: Instant) -> Result<(), Unasked> {
         let status = backend::ready_for_query(body).map_err(|_| Unasked)?;
         let Some(server) = self.servers.get_mut(id) else { return Ok(()) };
-        let owner = server.replies.ready().map_err(|_| Unasked)?;
+        let end = server.replies.ready().map_err(|_| Unasked)?;
         server.status = status;
         server.traces.settings |= server.leaves_settings();
         server.commands = 0;
         server.settings_changed = 0;
         server.settings_reported = 0;
-        match owner {
-            Owner::Client(_) if server.healing => self.heal(id, now),
+        if let (Reply::Query, Owner::Client(_), true) = (end.reply, end.owner, self.measures.is_on()) {
+            server.in_flight.push(end.place, server.replies.pop_sample());
+        }
+        match end.owner {
+            Owner::Client(_) if server.healing => {
+                server.in_flight.forget();
+                self.heal(id, now);
+            }
             Owner::Client(client) => self.answered(id, client, status, now),
             Owner::Pooler(task) => self.task_done(id, task, now),
         }
@@ -415,13 +436,17 @@ impl Core {
         }
         let Some(pool) = self.pools.get_mut(server.pool.0 as usize).and_then(Option::as_mut) else { return };
         pool.counters.queries += 1;
-        pool.counters.query_us += micros(now.saturating_duration_since(request_at));
+        let exec_us = micros(now.saturating_duration_since(request_at));
+        pool.counters.query_us += exec_us;
         if status == TransactionStatus::Idle {
             pool.counters.transactions += 1;
-            pool.counters.transaction_us +=
-                micros(now.saturating_duration_since(transaction_at.unwrap_or(request_at)));
+            pool.counters.transaction_us += match transaction_at {
+                Some(began) if began != request_at => micros(now.saturating_duration_since(began)),
+                _ => exec_us,
+            };
         }
         let mode = pool.profile.mode;
+        self.count_executions(id, client, exec_us, status, now);
         if mode == Mode::Statement && status != TransactionStatus::Idle {
             self.end_client(client, ClientEnd::TransactionInStatementMode, now);
             return;

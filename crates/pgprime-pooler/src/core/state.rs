@@ -12,6 +12,7 @@ use slotmap::SlotMap;
 use super::buffer::{BufferPool, Output};
 use super::client::{Client, ClientInfo};
 use super::ids::{ClientId, PoolIndex, ServerId};
+use super::measure::{MeasureSettings, Measures};
 use super::parameters::{Parameters, Tracked, Welcome};
 use super::server::{Server, ServerInfo};
 use super::statements::Registry;
@@ -101,6 +102,8 @@ pub struct CoreSettings {
     pub log_disconnections: bool,
     /// Which parameters follow the client.
     pub tracked: Tracked,
+    /// What is measured of statements. Stays as it is at the start.
+    pub measure: MeasureSettings,
 }
 
 /// A client that has logged in.
@@ -169,6 +172,7 @@ pub struct Core {
     pub(crate) pools: Vec<Option<PoolState>>,
     pub(crate) buffers: BufferPool,
     pub(crate) registry: Registry,
+    pub(crate) measures: Measures,
     pub(crate) cancel_keys: HashMap<u32, ClientId>,
     pub(crate) next_cancel: u32,
     pub(crate) effects: VecDeque<Effect>,
@@ -182,6 +186,7 @@ impl Core {
     /// An empty worker.
     pub fn new(worker: WorkerIndex, settings: CoreSettings) -> Self {
         let buffers = BufferPool::new(settings.buffer_bytes);
+        let measures = Measures::new(settings.measure);
         Self {
             worker,
             settings,
@@ -190,6 +195,7 @@ impl Core {
             pools: Vec::new(),
             buffers,
             registry: Registry::new(worker.0),
+            measures,
             cancel_keys: HashMap::new(),
             next_cancel: 0,
             effects: VecDeque::new(),

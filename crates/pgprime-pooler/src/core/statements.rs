@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 
+use super::measure::PlaceInPool;
+
 /// Servers know our statements by names with this prefix.
 pub(crate) const NAME_PREFIX: &str = "PGPRIME_";
 /// An unnamed statement becomes a named one on the servers when its text is met this often, so that texts with
@@ -45,6 +47,8 @@ pub(crate) struct Statement {
     pub(crate) id: StatementId,
     /// Its name on every server.
     pub(crate) server_name: Box<[u8]>,
+    /// Where its executions are counted.
+    pub(crate) place: PlaceInPool,
     text: Arc<Text>,
 }
 
@@ -107,7 +111,8 @@ impl Registry {
         self.next_id += 1;
         let text = Arc::new(Text { query: query.into(), parameter_types: parameter_types.into() });
         let server_name = format!("{NAME_PREFIX}{:x}", id.0).into_bytes().into();
-        let statement = Arc::new(Statement { id, server_name, text: Arc::clone(&text) });
+        let place = PlaceInPool::default();
+        let statement = Arc::new(Statement { id, server_name, place, text: Arc::clone(&text) });
         self.by_text.insert(text, Known { statement: Arc::clone(&statement), uses: 1 });
         (statement, Frequency::Rare)
     }

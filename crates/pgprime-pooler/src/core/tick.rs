@@ -15,6 +15,7 @@ use super::state::{Core, PoolProfile};
 impl Core {
     /// To be called several times a second: timeouts, lifetimes, minimum sizes, new attempts to connect.
     pub fn handle_tick(&mut self, now: Instant) {
+        self.measures.begin(now);
         for place in 0..self.pools.len() {
             let Some(Some(state)) = self.pools.get(place) else { continue };
             let in_use = state.clients > 0 || state.profile.always_warm;

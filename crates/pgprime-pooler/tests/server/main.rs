@@ -16,5 +16,6 @@ mod limits;
 mod modes;
 mod outages;
 mod reload;
+mod statements;
 mod support;
 mod timeouts;

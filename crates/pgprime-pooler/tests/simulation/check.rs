@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use pgprime_pooler::core::{Core, Measured, MeasuredPage, MeasuredPart};
 use pgprime_wire::backend::TransactionStatus;
 
 use crate::client::Life;
@@ -191,11 +192,50 @@ impl World {
         }
     }
 
+    /// Every execution is counted once, for its statement as well as for its application and user.
+    pub(crate) fn check_measured(&self) {
+        let (mut calls, mut requests) = (0, 0);
+        for core in &self.cores {
+            let (mut statements, mut sources) = ([0; 3], [0; 3]);
+            for row in pages(core, MeasuredPart::Statements).flat_map(|page| page.statements) {
+                add(&mut statements, &row.measured);
+                assert!(!row.text.contains("zone "), "a constant is in {}", row.text);
+            }
+            for row in pages(core, MeasuredPart::Users).flat_map(|page| page.names) {
+                add(&mut sources, &row.measured);
+            }
+            assert_eq!(statements, sources, "calls, errors, microseconds");
+            calls += statements[0];
+            let snapshot = core.snapshot_pools(self.now);
+            requests += snapshot.pools.iter().map(|pool| pool.counters.queries).sum::<u64>();
+        }
+        if self.plan.is_simple {
+            // A request executes something once, unless it is a Sync. What was lost is an execution without an answer.
+            let lost = u64::from(self.next_client);
+            assert!(calls <= requests + lost, "{calls} calls, {requests} requests");
+            assert!(calls > 0 || self.executed.is_empty());
+        }
+    }
+
     pub(crate) fn check_nothing_is_left(&self) {
         for budget in &self.budgets {
             assert_eq!((budget.pool.used(), budget.database.used(), budget.user.used()), (0, 0, 0));
         }
     }
+}
+
+fn pages(core: &Core, part: MeasuredPart) -> impl Iterator<Item = MeasuredPage> + '_ {
+    let mut from = Some(0);
+    std::iter::from_fn(move || {
+        let page = core.measured_page(part, from?);
+        from = page.next;
+        Some(page)
+    })
+}
+
+fn add(sum: &mut [u64; 3], measured: &Measured) {
+    let figures = [measured.calls(), measured.errors(), measured.exec_us()];
+    sum.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
 }
 
 /// Nobody who waited before and waits still came before one who was served meanwhile.

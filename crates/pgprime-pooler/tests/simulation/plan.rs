@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use pgprime_pool::PoolSettings;
-use pgprime_pooler::core::{CoreSettings, Mode, PoolProfile, Tracked};
+use pgprime_pooler::core::{
+    CaptureSettings, CoreSettings, MeasureSettings, Mode, PoolProfile, Redaction, Tracked,
+};
 
 use crate::script::Flavour;
+
+/// Every execution's parameters are captured, so that this is seen to do no harm.
+const CAPTURE: CaptureSettings = CaptureSettings { threshold: Duration::ZERO, redaction: Redaction::Shown };
 
 /// How much of the world a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) reports_early: bool,
     /// Look at every client's state after every step, which takes most of the time.
     pub(crate) watches_queues: bool,
+    /// Whether all that clients send is simple queries.
+    pub(crate) is_simple: bool,
     /// How many steps in a thousand move the time on by much.
     pub(crate) jumps: u8,
 }
@@ -65,11 +72,13 @@ impl Plan {
                 wait_notify: Duration::from_secs(rng.u64(0..2)),
                 log_disconnections: false,
                 tracked: Tracked::new(&[]),
+                measure: MeasureSettings { is_on: true, capture: Some(CAPTURE) },
             },
             faults,
             schema_changes: faults && rng.bool(),
             reports_early: rng.u8(0..4) == 0,
             watches_queues: rng.u8(0..3) == 0,
+            is_simple: theme == Theme::Simple,
             jumps: if faults { rng.u8(0..20) } else { 0 },
         }
     }

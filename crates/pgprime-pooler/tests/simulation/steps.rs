@@ -313,6 +313,7 @@ impl World {
             self.pass_time(Duration::from_millis(20));
         }
         self.check_all_at_rest();
+        self.check_measured();
         for worker in 0..self.cores.len() {
             self.cores[worker].close_all(self.now);
             self.apply(worker);

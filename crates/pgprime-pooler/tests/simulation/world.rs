@@ -104,7 +104,7 @@ pub(crate) struct World {
     pub(crate) transactions: HashMap<u32, u32>,
     /// Who waits since when, by worker and pool.
     pub(crate) queues: BTreeMap<(usize, u32), BTreeMap<u64, Instant>>,
-    next_client: u32,
+    pub(crate) next_client: u32,
     next_process: u32,
     /// The client whose cancel request is being handled.
     canceller: Option<u32>,

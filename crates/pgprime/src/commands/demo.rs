@@ -1,5 +1,9 @@
 //! `pgprime demo`
 
+mod findings;
+mod findings_text;
+mod found;
+
 use std::env;
 use std::process::ExitCode;
 
@@ -8,6 +12,7 @@ use clap::Args;
 use pgprime_demo::{DemoOptions, PoolerCommand, Statements};
 
 use crate::exit;
+use findings::Optimizer;
 
 /// Options of the demo.
 #[derive(Debug, Args)]
@@ -57,6 +62,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         keep: arguments.keep,
         ..DemoOptions::new(pooler)
     };
-    let report = pgprime_demo::demo(&options)?;
+    let report = pgprime_demo::demo(&options, Some(&mut Optimizer::default()))?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use pgprime_pooler::Pooler;
+use pgprime_pooler::core::{CaptureSettings, MeasureSettings, Redaction};
 use pgprime_pooler::settings::Config;
 
 use crate::{daemon, logging};
@@ -31,6 +33,48 @@ pub(crate) struct Arguments {
     /// Become this system user after start as root
     #[arg(short, long)]
     pub(crate) user: Option<String>,
+    /// Measure statements, applications and users, for SHOW STATEMENTS and its like
+    #[arg(
+        long,
+        env = "PGPRIME_STATEMENT_STATISTICS",
+        value_enum,
+        default_value = "on",
+        value_name = "on|off"
+    )]
+    pub(crate) statement_statistics: Switch,
+    /// Keep the parameters of statements that take at least so long, for SHOW PARAMETERS; 0 keeps none
+    #[arg(long, env = "PGPRIME_CAPTURE_PARAMETERS_MS", default_value = "0", value_name = "MS")]
+    pub(crate) capture_parameters_ms: u32,
+    /// Of captured parameters keep type and length only
+    #[arg(long)]
+    pub(crate) redact_parameters: bool,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    #[default]
+    On,
+    Off,
+}
+
+impl Switch {
+    /// As the variable says, where there are no options of our own.
+    pub(crate) fn from_environment() -> Self {
+        let value = std::env::var("PGPRIME_STATEMENT_STATISTICS");
+        if value.is_ok_and(|value| value.eq_ignore_ascii_case("off")) { Self::Off } else { Self::On }
+    }
+}
+
+impl Arguments {
+    fn measure(&self) -> MeasureSettings {
+        let redaction = if self.redact_parameters { Redaction::Redacted } else { Redaction::Shown };
+        let threshold = Duration::from_millis(self.capture_parameters_ms.into());
+        MeasureSettings {
+            is_on: self.statement_statistics == Switch::On,
+            capture: (self.capture_parameters_ms > 0).then_some(CaptureSettings { threshold, redaction }),
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -52,7 +96,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let pidfile = config.settings.pidfile.clone().map(PidFile::claim).transpose()?;
-    let pooler = Pooler::bind(config, arguments.workers.unwrap_or_else(default_workers))?;
+    let workers = arguments.workers.unwrap_or_else(default_workers);
+    let pooler = Pooler::bind_measuring(config, workers, arguments.measure())?;
     if let Some(pidfile) = &pidfile {
         pidfile.write()?;
     }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::thread::JoinHandle;
 
 use pgprime_cluster::{Cluster, ClusterOptions, SharedCluster};
+use pgprime_pooler::core::MeasureSettings;
 use pgprime_pooler::settings::Config;
 use pgprime_pooler::{Handle, Pooler};
 use tempfile::TempDir;
@@ -40,6 +41,7 @@ pub(crate) struct Setup {
     users: Vec<(String, String)>,
     secrets: Vec<(String, String)>,
     workers: usize,
+    measure: MeasureSettings,
 }
 
 impl Setup {
@@ -49,6 +51,12 @@ impl Setup {
 
     pub(crate) fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// What is measured of statements.
+    pub(crate) fn measure(mut self, measure: MeasureSettings) -> Self {
+        self.measure = measure;
         self
     }
 
@@ -102,7 +110,8 @@ impl Setup {
         self.write(dir.path());
         let config = Config::load(&path).expect("the test's own configuration is right");
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-        let pooler = Pooler::bind(config, self.workers).expect("loopback can be bound");
+        let pooler =
+            Pooler::bind_measuring(config, self.workers, self.measure).expect("loopback can be bound");
         let handle = pooler.handle();
         let thread = std::thread::spawn(move || pooler.run().expect("it runs"));
         TestPooler { setup: self, dir, path, handle, thread: Some(thread) }

@@ -44,6 +44,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..), default_value = "30000", help_heading = HELP_DATABASE)]
     pub(super) timeout_ms: u32,
 
+    /// The console of a pooler that captures parameters (pgprime pooler --capture-parameters-ms), for one of its
+    /// administrators: the statement gets values that it was slow with
+    #[arg(long, value_name = "URL", env = "PGPRIME_POOLER_URL", hide_env_values = true, help_heading = HELP_DATABASE)]
+    pub(super) pooler_url: Option<String>,
+
     /// Print plan and problems as one JSON document
     #[arg(long)]
     pub(super) json: bool,
@@ -53,6 +58,11 @@ impl Arguments {
     /// The database to ask, if any; a variable that is set to nothing counts as none.
     pub(super) fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
+    /// The pooler's console, if any; a variable that is set to nothing counts as none.
+    pub(super) fn pooler_url(&self) -> Option<&str> {
+        self.pooler_url.as_deref().filter(|url| !url.trim().is_empty())
     }
 
     /// The values of parameters; `\N` is NULL, as in COPY.

@@ -11,11 +11,13 @@ use pgprime_advisor::explain::{
 };
 use pgprime_advisor::indexes::{self, Advice, AdviceOptions};
 use pgprime_advisor::plan::limits::TEXT_BYTES_MAX;
+use pgprime_advisor::slow::PoolerCapture;
 use pgprime_advisor::sql::Statement;
 use pgprime_client::Connected;
 
 use super::options::Arguments;
 use crate::database::{self, Unreachable};
+use crate::pooler_console;
 
 /// Somebody waits for the plan.
 const ADVICE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -76,14 +78,33 @@ async fn explain_on(
         (None, Some(query_id)) => parse(&statement_text(&connected.client, query_id, limits).await?)?,
         (None, None) => anyhow::bail!("a statement, --query-id or --plan is needed"),
     };
+    let captured = match arguments.pooler_url().filter(|_| arguments.params.is_empty()) {
+        Some(url) => captured(url, &statement).await?,
+        None => Vec::new(),
+    };
     let request = ExplainRequest {
         parameters: arguments.parameters(),
+        captured,
         execution: if arguments.execute { Execution::Execute } else { Execution::PlanOnly },
         superuser: if arguments.as_superuser { Superuser::Allowed } else { Superuser::Refused },
         limits,
         ..ExplainRequest::new(statement)
     };
     Ok(explain(&connected.client, &request).await?)
+}
+
+/// Values that a pooler has captured of this statement, the latest first.
+async fn captured(url: &str, statement: &Statement) -> anyhow::Result<Vec<Vec<Option<String>>>> {
+    let captures = pooler_console::captures(url).await?;
+    let is_it = |capture: &PoolerCapture| {
+        Statement::parse(&capture.text).is_ok_and(|known| known.fingerprint() == statement.fingerprint())
+    };
+    // Behind the parameters come constants, which are parameters of pg_stat_statements' text only.
+    let needed = |mut values: Vec<Option<String>>| {
+        values.truncate(statement.parameters());
+        values
+    };
+    Ok(captures.into_iter().filter(is_it).map(|capture| needed(capture.parameters)).collect())
 }
 
 /// A connection that is lost meanwhile is a database out of reach.

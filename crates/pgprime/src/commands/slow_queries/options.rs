@@ -47,12 +47,21 @@ pub(crate) struct Arguments {
     /// The file of the history [otherwise: pgprime/history.sqlite below $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
+    /// The console of the pooler in front of the database, such as postgresql://stats:password@host:6432/pgbouncer: adds
+    /// percentiles, waits, errors and repeats to the statements
+    #[arg(long, value_name = "URL", env = "PGPRIME_POOLER_URL", hide_env_values = true)]
+    pub(super) pooler_url: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
 }
 
 impl Arguments {
+    /// The pooler's console, if any; a variable that is set to nothing counts as none.
+    pub(super) fn pooler_url(&self) -> Option<&str> {
+        self.pooler_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
     /// The database to ask; a variable that is set to nothing counts as none.
     pub(super) fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().filter(|url| !url.trim().is_empty())

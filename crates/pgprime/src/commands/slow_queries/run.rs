@@ -17,6 +17,7 @@ use crate::database::{self, Unreachable};
 use crate::exit;
 use crate::history_file::default_path;
 use crate::output::{print, print_json};
+use crate::pooler_console;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let error = match database::block_on(look(arguments)) {
@@ -40,18 +41,27 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn report(snapshot: &Snapshot, period: &Period, note: Option<&str>, arguments: &Arguments) -> Self {
+    async fn report(
+        snapshot: &Snapshot,
+        period: &Period,
+        note: Option<&str>,
+        arguments: &Arguments,
+    ) -> anyhow::Result<Self> {
+        let pooler = match arguments.pooler_url() {
+            Some(url) => Some(pooler_console::statements(url).await?),
+            None => None,
+        };
         let options = ReportOptions {
             order: arguments.order,
             threshold_ms: arguments.threshold_ms,
             threshold_max_ms: arguments.threshold_max_ms,
             limit: arguments.limit as usize,
             databases: if arguments.all_databases { Databases::All } else { Databases::Own },
-            pooler: None,
+            pooler: pooler.as_ref(),
         };
         let mut report = slow::report(snapshot, period, &options);
         report.notes.extend(note.map(str::to_owned));
-        Self::Report(Box::new(report))
+        Ok(Self::Report(Box::new(report)))
     }
 }
 
@@ -92,13 +102,13 @@ async fn look(arguments: &Arguments) -> anyhow::Result<Outcome> {
         let second = database.snapshot(&with_text(&first)).await?;
         keep(&mut history, &second, &database.label, arguments)?;
         let period = slow::between(&first, &second);
-        return Ok(Outcome::report(&second, &period, None, arguments));
+        return Outcome::report(&second, &period, None, arguments).await;
     }
     let (period, note) = match (since, &history) {
         (Some(since), Some(history)) => since_then(history, &first, &database.label, since)?,
         _ => (slow::since_reset(&first), None),
     };
-    Ok(Outcome::report(&first, &period, note, arguments))
+    Outcome::report(&first, &period, note, arguments).await
 }
 
 /// What is recorded since then, and what has to be said of it.
