@@ -98,7 +98,11 @@ impl Walk<'_> {
                 self.demand(left, kind, is_alternative);
             }
             Some(AExprKind::AexprLike) if operator == "~~" => {
-                if let Some(kind) = constant(right).and_then(|pattern| like(&pattern.value)) {
+                let kind = match constant(right) {
+                    Some(pattern) => like(&pattern.value),
+                    None => is_parameter(right).then_some(ConditionKind::LikeUnknown),
+                };
+                if let Some(kind) = kind {
                     self.demand(left, kind, is_alternative);
                 }
             }
@@ -200,6 +204,14 @@ fn plain(tree: &Tree) -> Option<Constant> {
 }
 
 /// What an index can do for a pattern.
+fn is_parameter(tree: &Tree) -> bool {
+    tree.node().is_some_and(|node| match node.name {
+        "ParamRef" => true,
+        "TypeCast" => is_parameter(node.field("arg")),
+        _ => false,
+    })
+}
+
 fn like(pattern: &str) -> Option<ConditionKind> {
     let end = pattern.find(['%', '_', '\\']).unwrap_or(pattern.len());
     match pattern.get(..end) {

@@ -3,7 +3,7 @@
 use super::advice::Hint;
 use super::candidate::{Candidate, Key, Method};
 use super::existing::is_served;
-use super::inventory::{Inventory, Relation};
+use super::inventory::{Existing, Inventory, Relation};
 use super::partial;
 use super::selectivity::share;
 use super::table_use::{Condition, ConditionKind, Item, OrderKey, TableUse};
@@ -217,6 +217,7 @@ pub(super) fn is_inverted(kind: &ConditionKind) -> bool {
             | ConditionKind::Array
             | ConditionKind::TextSearch
             | ConditionKind::LikeAnywhere
+            | ConditionKind::LikeUnknown
     )
 }
 
@@ -235,12 +236,41 @@ fn inverted(inventory: &Inventory, table_use: &TableUse, hints: &mut Vec<Hint>) 
                 hints.push(trigram_hint(relation, &condition.item));
                 continue;
             }
+            (ConditionKind::LikeUnknown, _) => {
+                hints.extend(pattern_hint(relation, &condition.item));
+                continue;
+            }
             _ => continue,
         };
         let key = Key { operator_class: class, ..Key::plain(&condition.item) };
         candidates.push(Candidate { method: Method::Gin, ..Candidate::btree(table_use.relation, vec![key]) });
     }
     candidates
+}
+
+/// None where an index for patterns exists.
+fn pattern_hint(relation: &Relation, item: &Item) -> Option<Hint> {
+    let is_for_patterns = |existing: &Existing| {
+        let keys = existing.columns.iter().zip(&existing.operator_classes);
+        keys.filter_map(|(column, class)| Some((column, class.as_deref()?))).any(|(column, class)| {
+            *column == item.sql && (class.ends_with("_pattern_ops") || class.ends_with("_trgm_ops"))
+        })
+    };
+    if relation.existing.iter().any(is_for_patterns) {
+        return None;
+    }
+    let (table, key) = (&relation.qualified, &item.sql);
+    Some(Hint {
+        table: table.clone(),
+        reason: format!(
+            "{key} is searched by LIKE for patterns that are not known. Where they begin with a text, the first index finds \
+             their rows; where they begin with %, one of trigrams does, which takes the extension pg_trgm."
+        ),
+        statements: vec![
+            format!("CREATE INDEX CONCURRENTLY ON {table} ({key} text_pattern_ops);"),
+            format!("CREATE INDEX CONCURRENTLY ON {table} USING gin ({key} gin_trgm_ops);"),
+        ],
+    })
 }
 
 fn trigram_hint(relation: &Relation, item: &Item) -> Hint {

@@ -36,7 +36,9 @@ pub(super) fn share(relation: &Relation, condition: &Condition) -> f64 {
         },
         ConditionKind::IsNull => known.map_or(EQUAL_SHARE, |known| known.null_share),
         ConditionKind::IsNotNull => known.map_or(1.0, |known| 1.0 - known.null_share),
-        ConditionKind::LikePrefix(_) | ConditionKind::LikeAnywhere => PATTERN_SHARE,
+        ConditionKind::LikePrefix(_) | ConditionKind::LikeAnywhere | ConditionKind::LikeUnknown => {
+            PATTERN_SHARE
+        }
         ConditionKind::Json { .. } | ConditionKind::Array | ConditionKind::TextSearch => CONTAINS_SHARE,
     };
     share.clamp(1.0 / rows, 1.0)

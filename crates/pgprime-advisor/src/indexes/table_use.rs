@@ -45,6 +45,8 @@ pub(super) enum ConditionKind {
     LikePrefix(String),
     /// LIKE with something constant in it, or ILIKE.
     LikeAnywhere,
+    /// LIKE with a pattern that is not known.
+    LikeUnknown,
     IsNull,
     IsNotNull,
     /// `@>`, `?` and their like on jsonb.

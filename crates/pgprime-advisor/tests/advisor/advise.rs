@@ -330,6 +330,23 @@ async fn without_hypopg_the_advice_says_how_to_get_it() {
     assert!(text(&advice).contains("ESTIMATED"), "{}", text(&advice));
 }
 
+/// pg_stat_statements keeps no patterns, so that only the application's people know what they begin with.
+#[tokio::test]
+async fn patterns_that_are_not_known_are_a_hint() {
+    let (node, database, client, has_hypopg) = shop("patterns").await;
+    for (_, options) in methods(has_hypopg) {
+        let mix = workload(&[("SELECT id FROM customers WHERE email LIKE $1", 5.0)]);
+        let advice = advise(&client, &mix, &options).await.unwrap();
+        assert_eq!((advice.suggestions.len(), advice.hints.len()), (0, 1), "{}", text(&advice));
+        let hint = &advice.hints[0];
+        assert!(hint.statements[0].contains("(email text_pattern_ops)"), "{hint:?}");
+        node.psql(&database, &hint.statements[0]).unwrap();
+        let again = advise(&client, &mix, &options).await.unwrap();
+        assert!(again.hints.is_empty(), "{again:?}");
+        node.psql(&database, "DROP INDEX customers_email_idx").unwrap();
+    }
+}
+
 /// A role that may read the statistics and nothing else.
 #[tokio::test]
 async fn with_least_privileges() {

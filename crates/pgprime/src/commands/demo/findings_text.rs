@@ -1,6 +1,6 @@
 //! What was found, on one page.
 
-use pgprime_advisor::indexes::{Advice, CostMethod, Suggestion};
+use pgprime_advisor::indexes::{Advice, CostMethod, Hint, Suggestion};
 use pgprime_advisor::slow::{SlowReport, SlowStatement};
 use pgprime_advisor::space::Finding;
 
@@ -10,6 +10,8 @@ use super::found::{Found, Planted};
 const STATEMENT_COLUMNS: usize = 60;
 /// Suggestions that are told of.
 const SUGGESTIONS_MAX: usize = 10;
+/// Indexes that depend on what is not known.
+const HINTS_MAX: usize = 2;
 /// Findings about space that are told of.
 const SPACE_MAX: usize = 4;
 
@@ -61,6 +63,8 @@ fn advice(advice: &Advice) -> String {
     let (share, size) = (advice.saved_share * 100.0, megabytes(advice.size_bytes));
     let mut text = format!("\nmissing indexes, {method}: {share:.0} % of the cost for {size}\n");
     text.extend(advice.suggestions.iter().take(SUGGESTIONS_MAX).map(suggestion));
+    let perhaps = |hint: &Hint| Some(format!("  perhaps            {}\n", hint.statements.first()?));
+    text.extend(advice.hints.iter().take(HINTS_MAX).filter_map(perhaps));
     text
 }
 
