@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{analyze, bench, bloat, demo, indexes, plan, pooler, slow_queries};
+use commands::{analyze, bench, bloat, demo, indexes, plan, pooler, slow_queries, views};
 
 /// Keeps a PostgreSQL service fast for 10,000 concurrent users.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ enum Command {
     Indexes(Box<indexes::Arguments>),
     /// Tell what takes space, what of it is waste and what runs out, with the statements that help
     Bloat(bloat::Arguments),
+    /// Create materialized views as declared, refresh them when it is worth it, tell how fresh they are
+    Views(Box<views::Arguments>),
     /// Measure poolers beside one another on the same private PostgreSQL
     Bench(bench::Arguments),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Indexes(arguments) => indexes::run(&arguments),
         Command::Bloat(arguments) => bloat::run(&arguments),
+        Command::Views(arguments) => views::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {

@@ -8,3 +8,4 @@ pub(crate) mod indexes;
 pub(crate) mod plan;
 pub(crate) mod pooler;
 pub(crate) mod slow_queries;
+pub(crate) mod views;
