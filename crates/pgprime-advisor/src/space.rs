@@ -4,6 +4,8 @@
 //! with pgstattuple where it is there and allowed. Where an estimate does not apply, [`NoEstimate`] says why. Waste is
 //! what a rewrite would give back: dead rows, and room that is free already and waits for new ones.
 //!
+//! [`remember`] keeps sizes in a history and tells how tables have grown.
+//!
 //! Everything is read in one read-only transaction under short timeouts; no statement of a [`Remedy`] is ever run here.
 
 mod autovacuum;
@@ -12,6 +14,7 @@ mod estimate;
 mod estimates;
 mod finding;
 mod findings;
+mod growth;
 pub(crate) mod layout;
 pub(crate) mod locked;
 mod measure;
@@ -31,8 +34,9 @@ mod waste;
 pub use autovacuum::Autovacuum;
 pub use error::ReadError;
 pub use finding::{Finding, FindingKind, Severity};
-pub use options::{EarlierSize, EarlierSizes, Measure, SpaceOptions};
-pub use relations::{IndexSpace, Maintained, TableSpace};
+pub use growth::remember;
+pub use options::{Measure, SpaceOptions};
+pub use relations::{Growth, IndexSpace, Maintained, TableSpace};
 pub use remedy::Remedy;
 pub use report::{PartitionedSpace, SpaceReport, report};
 pub use sequences::{SequenceColumn, SequenceSpace};

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::session::Timeouts;
 
 /// Thresholds and limits of a [`report`](super::report).
@@ -34,8 +32,6 @@ pub struct SpaceOptions {
     pub lock_timeout: Duration,
     /// How long a statement may run. Default 10 s.
     pub statement_timeout: Duration,
-    /// Sizes at an earlier time, from which growth is told. Default none.
-    pub earlier: Option<EarlierSizes>,
 }
 
 impl Default for SpaceOptions {
@@ -52,7 +48,6 @@ impl Default for SpaceOptions {
             measure: Measure::default(),
             lock_timeout: Duration::from_millis(200),
             statement_timeout: Duration::from_secs(10),
-            earlier: None,
         }
     }
 }
@@ -76,24 +71,4 @@ impl Default for Measure {
     fn default() -> Self {
         Self { relations_max: 10, time_limit: Duration::from_secs(5) }
     }
-}
-
-/// The sizes of tables at an earlier time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EarlierSizes {
-    /// How long ago that was, in seconds.
-    pub seconds_ago: f64,
-    /// The tables that were there.
-    pub tables: Vec<EarlierSize>,
-}
-
-/// The size of one table at an earlier time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EarlierSize {
-    /// Its schema, not quoted.
-    pub schema: String,
-    /// Its name, not quoted.
-    pub name: String,
-    /// With TOAST and indexes.
-    pub total_bytes: u64,
 }

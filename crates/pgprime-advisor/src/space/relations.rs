@@ -40,8 +40,8 @@ pub struct TableSpace {
     pub indexes_bytes: u64,
     /// All of it.
     pub total_bytes: u64,
-    /// Against the earlier sizes; `None` where there are none or the table is new.
-    pub growth_bytes: Option<i64>,
+    /// Since it was first recorded; `None` where it was not, see [`remember`](super::remember).
+    pub growth: Option<Growth>,
     /// Rows, as the server counts them.
     pub live_rows: u64,
     /// Rows that were deleted or replaced and take space until a vacuum.
@@ -169,16 +169,22 @@ impl Relations {
         let rows = locked.attempt(session, step, sql, &[(&oids, Type::OID_ARRAY)]).await?;
         let index = |row: &Row| read_index(row, step, server);
         let mut indexes: Vec<IndexSpace> = rows.iter().map(index).collect::<Result<_, _>>()?;
-        add_up(&mut tables, &mut indexes, options);
+        add_up(&mut tables, &mut indexes);
         Ok(Self { tables, indexes })
     }
 }
 
-/// What is known of a table only together with its indexes and with earlier sizes.
-fn add_up(tables: &mut [TableSpace], indexes: &mut [IndexSpace], options: &SpaceOptions) {
-    let earlier: HashMap<(&str, &str), u64> = options.earlier.as_ref().map_or_else(HashMap::new, |sizes| {
-        sizes.tables.iter().map(|size| ((&*size.schema, &*size.name), size.total_bytes)).collect()
-    });
+/// How much a table has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Growth {
+    /// By so many bytes; below 0 it has become smaller.
+    pub bytes: i64,
+    /// In so many seconds.
+    pub seconds: f64,
+}
+
+/// What is known of a table only together with its indexes.
+fn add_up(tables: &mut [TableSpace], indexes: &mut [IndexSpace]) {
     let mut by_table: HashMap<u32, u64> = HashMap::new();
     for index in indexes.iter() {
         *by_table.entry(index.table_oid).or_default() += index.bytes;
@@ -190,8 +196,6 @@ fn add_up(tables: &mut [TableSpace], indexes: &mut [IndexSpace], options: &Space
     for table in tables.iter_mut() {
         table.indexes_bytes = by_table.get(&table.oid).copied().unwrap_or(0);
         table.total_bytes = table.heap_bytes + table.toast_bytes + table.indexes_bytes;
-        let before = earlier.get(&(&*table.schema, &*table.name));
-        table.growth_bytes = before.map(|before| table.total_bytes.cast_signed() - before.cast_signed());
     }
     tables.sort_by(|a, b| b.total_bytes.cmp(&a.total_bytes).then_with(|| a.qualified.cmp(&b.qualified)));
     indexes.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.qualified.cmp(&b.qualified)));
@@ -239,7 +243,7 @@ fn read_table(
         toast_bytes: bytes(toast_bytes).unwrap_or(count(row, step, "toast_pages")? * block_bytes),
         indexes_bytes: 0,
         total_bytes: 0,
-        growth_bytes: None,
+        growth: None,
         live_rows: live_rows(count(row, step, "live_tuples")?, reltuples, was_counted) as u64,
         dead_rows: counts.dead,
         changes_since_analyze: counts.changes_since_analyze,

@@ -2,8 +2,7 @@
 
 use super::finding::{Finding, Severity};
 use super::layout::{fit, wrap, wrap_sql};
-use super::relations::IndexSpace;
-use super::relations::TableSpace;
+use super::relations::{Growth, IndexSpace, TableSpace};
 use super::remedy::Remedy;
 use super::report::SpaceReport;
 use super::units::{ago, bytes};
@@ -100,7 +99,7 @@ fn largest_tables(tables: &[TableSpace]) -> String {
             format!("{dead:.0} %"),
             ago(table.maintained.last_vacuum_seconds_ago())
         );
-        text.extend(table.growth_bytes.map(|growth| format!("    {}\n", growth_words(growth))));
+        text.extend(table.growth.map(|growth| format!("    {}\n", growth_words(growth))));
     }
     text + &unknown(tables)
 }
@@ -114,9 +113,10 @@ fn percent(waste: &Waste) -> String {
     }
 }
 
-fn growth_words(growth_bytes: i64) -> String {
-    let size = bytes(growth_bytes.unsigned_abs());
-    if growth_bytes < 0 { format!("{size} less than before") } else { format!("{size} more than before") }
+fn growth_words(growth: Growth) -> String {
+    let size = bytes(growth.bytes.unsigned_abs());
+    let than = if growth.bytes < 0 { "less" } else { "more" };
+    format!("{size} {than} than {} ago", ago(Some(growth.seconds)))
 }
 
 /// Why there is a question mark.

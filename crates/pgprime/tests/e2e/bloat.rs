@@ -1,5 +1,6 @@
 //! `pgprime bloat`: findings, JSON, exit codes and refusals.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use pgprime_cluster::{Cluster, ClusterOptions, Node, free_port};
@@ -7,9 +8,35 @@ use pgprime_cluster::{Cluster, ClusterOptions, Node, free_port};
 use crate::harness::{cluster, stderr_of};
 
 fn bloat(arguments: &[&str]) -> Output {
+    let state = tempfile::tempdir().unwrap();
+    bloat_with(state.path(), arguments)
+}
+
+/// With the history in this folder.
+fn bloat_with(state: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
-    command.arg("bloat").args(arguments).env_remove("DATABASE_URL").stdin(Stdio::null());
-    command.output().unwrap()
+    command.arg("bloat").args(arguments).env_remove("DATABASE_URL").env("XDG_STATE_HOME", state);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn growth_is_told_from_the_second_run_on() {
+    let (node, database) = (cluster().primary(), cluster().test_database("growth").unwrap());
+    let url = node.url(&database);
+    let state = tempfile::tempdir().unwrap();
+    let grow = "INSERT INTO t SELECT generate_series(1, 20000)";
+    node.psql(&database, &format!("CREATE TABLE t (a int); {grow}")).unwrap();
+    let growth = || {
+        let output = bloat_with(state.path(), &["--database-url", &url, "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["tables"][0]["growth"]["bytes"].as_i64()
+    };
+    assert_eq!(growth(), None);
+    node.psql(&database, grow).unwrap();
+    assert!(growth().is_some_and(|bytes| bytes > 500_000));
+    let wrong = bloat_with(state.path(), &["--database-url", &url, "--since", "some day"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr_of(&wrong).contains("--since"), "{}", stderr_of(&wrong));
 }
 
 /// Runs SQL and waits until its session is gone: only then are its counts known.

@@ -1,7 +1,11 @@
 //! What else runs out: sequences, transaction ids, leftovers; and growth.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pgprime_advisor::history::{History, Retention};
 use pgprime_advisor::space::{
-    EarlierSize, EarlierSizes, FindingKind, Severity, SpaceOptions, SpaceReport, report, text,
+    FindingKind, Growth, Severity, SpaceOptions, SpaceReport, remember, report, text,
 };
 use pgprime_cluster::{Cluster, ClusterOptions};
 
@@ -130,14 +134,24 @@ async fn unlogged_tables_autovacuum_and_growth() {
                CREATE TABLE grown (id int); INSERT INTO grown SELECT generate_series(1, 10000);";
     steps(node, &database, &[sql, "VACUUM ANALYZE"]);
     let client = connect(node, &database, "postgres").await;
-    let earlier =
-        |name: &str, total_bytes| EarlierSize { schema: "public".into(), name: name.into(), total_bytes };
-    let tables = vec![earlier("grown", 8_192), earlier("off", 16_384), earlier("gone", 1)];
-    let options = SpaceOptions { earlier: Some(EarlierSizes { seconds_ago: 60.0, tables }), ..options() };
+    let options = options();
     let report = look(&client, &options).await;
-    let growth = |name: &str| report.tables.iter().find(|table| table.name == name).unwrap().growth_bytes;
-    assert!(growth("grown").is_some_and(|bytes| bytes > 300_000));
-    assert_eq!((growth("off"), growth("u")), (Some(-16_384), None));
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = History::open(&folder.path().join("history"), Retention::default()).unwrap();
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    let mut before = report.clone();
+    remember(&mut history, &mut before, "here:1", None, now).unwrap();
+    assert!(before.tables.iter().all(|table| table.growth.is_none()), "nothing was recorded");
+    node.psql(&database, "INSERT INTO grown SELECT generate_series(1, 10000)").unwrap();
+    let mut after = look(&client, &options).await;
+    let later = now + Duration::from_secs(7_200);
+    remember(&mut history, &mut after, "here:1", None, later).unwrap();
+    let growth = |name: &str| after.tables.iter().find(|table| table.name == name).unwrap().growth.unwrap();
+    assert!(growth("grown").bytes > 300_000, "{:?}", growth("grown"));
+    assert_eq!(growth("off"), Growth { bytes: 0, seconds: 7_200.0 });
+    assert!(text(&after).contains("more than 2 h ago"), "{}", text(&after));
+    remember(&mut history, &mut after, "elsewhere:1", None, later).unwrap();
+    assert!(after.tables.iter().all(|table| table.growth.is_none()), "another server's");
     let severity = |kind, object: &str| find(&report, kind, object).map(|finding| finding.severity);
     assert_eq!(severity(FindingKind::Unlogged, "public.u"), Some(Severity::Info));
     assert_eq!(severity(FindingKind::AutovacuumOff, "public.off"), Some(Severity::Info));

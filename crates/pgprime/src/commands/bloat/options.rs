@@ -1,5 +1,7 @@
 //! The options of the command.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use pgprime_advisor::space::SpaceOptions;
 
@@ -20,6 +22,14 @@ pub(crate) struct Arguments {
     /// … and of which this much is waste, as 10MB
     #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, default_value = "10MB")]
     pub(super) min_size: u64,
+    /// Tell growth since: 24h, 7d, yesterday, or a time such as 2026-03-01T09:30 [otherwise: since 30 days ago, as far as is
+    /// recorded]
+    #[arg(long, value_name = "WHEN")]
+    pub(super) since: Option<String>,
+    /// The file of the history, in which each run records the sizes of tables [otherwise: pgprime/history.sqlite below
+    /// $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "FILE")]
+    pub(super) history: Option<PathBuf>,
     /// Print the report as one JSON document
     #[arg(long)]
     pub(super) json: bool,
