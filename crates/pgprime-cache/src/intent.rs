@@ -1,0 +1,98 @@
+//! Writers: what is said around a COMMIT.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::epochs::WriterId;
+use crate::inner::Inner;
+use crate::shared::{Change, Reach};
+use crate::stats::add;
+use crate::tables::Tables;
+
+/// A writer that is about to commit. Dropped without a word it counts as committed, since it may have; so it does when
+/// `write_lease` is over.
+///
+/// ```text
+/// let intent = cache.begin_write(&tables).await;
+/// match transaction.commit().await {
+///     Ok(()) => intent.committed().await,        // from here on nobody is served what is older
+///     Err(error) if error.is_rollback() => intent.rolled_back().await,
+///     Err(unknown) => drop(intent),               // it may have committed
+/// }
+/// ```
+#[must_use = "dropped at once, it counts as committed before the COMMIT was sent"]
+pub struct Intent {
+    inner: Arc<Inner>,
+    tables: Tables,
+    writer: WriterId,
+    reach: Reach,
+    state: State,
+}
+
+#[derive(PartialEq, Eq)]
+enum State {
+    Open,
+    Ended,
+}
+
+impl Intent {
+    pub(crate) async fn begin(inner: Arc<Inner>, tables: Tables) -> Intent {
+        let writer = inner.epochs.next_writer();
+        let lease = inner.config.write_lease;
+        // Before anything is waited for: a caller that is dropped meanwhile drops the intent as well.
+        let mut intent = Intent { inner, tables, writer, reach: Reach::Here, state: State::Open };
+        let now = Instant::now();
+        intent.inner.epochs.begin(&intent.tables, writer, now, now + lease);
+        intent.reach = match &intent.inner.shared {
+            Some(shared) => shared.begin(&intent.tables, writer, lease).await,
+            None => Reach::Everywhere,
+        };
+        intent
+    }
+
+    /// How far the announcement got. With [`Reach::Here`] other instances may serve what is older until they are told of the
+    /// commit; a writer that must not allow that does not commit.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The COMMIT succeeded. Once this returns [`Reach::Everywhere`], no call that begins later is served what is older, on
+    /// any instance that reaches Redis. Dropped half way it is carried out all the same.
+    pub async fn committed(mut self) -> Reach {
+        self.state = State::Ended;
+        change(&self.inner, &self.tables, Some(self.writer)).await
+    }
+
+    /// The transaction changed nothing: what was served before is served again.
+    pub async fn rolled_back(mut self) {
+        self.state = State::Ended;
+        self.inner.epochs.roll_back(&self.tables, self.writer);
+        if let Some(shared) = &self.inner.shared {
+            shared.roll_back(&self.tables, self.writer).await;
+        }
+    }
+}
+
+impl Drop for Intent {
+    fn drop(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        self.inner.epochs.change(&self.tables, Some(self.writer));
+        add(&self.inner.stats.invalidations, 1);
+        if let Some(shared) = &self.inner.shared {
+            shared.change_later(Change::Tables { tables: self.tables.clone(), writer: Some(self.writer) });
+        }
+    }
+}
+
+/// `tables` have changed, by `writer` or by somebody who did not announce it.
+pub(crate) async fn change(inner: &Inner, tables: &Tables, writer: Option<WriterId>) -> Reach {
+    inner.epochs.change(tables, writer);
+    add(&inner.stats.invalidations, 1);
+    match &inner.shared {
+        Some(shared) => shared.change(Change::Tables { tables: tables.clone(), writer }).await,
+        None => Reach::Everywhere,
+    }
+}
