@@ -26,3 +26,4 @@ mod slow_queries;
 mod statements;
 mod tokio_client;
 mod tpch;
+mod views;

@@ -1,0 +1,43 @@
+//! Materialized views for dashboards and reports: declared, changed without an interruption, and refreshed when it is
+//! worth it.
+//!
+//! * [`Declarations`] say which views there are to be; [`plan()`] says what has to be done for that, [`apply()`] does it.
+//! * [`next_refresh`] decides, as a pure function, whether a view is refreshed; [`refresh()`] does it once, [`Scheduler`]
+//!   goes on doing it; [`status()`] and [`history()`] tell what came of it.
+//! * State and history are in the database itself, in the schema `pgprime`: any number of instances share them.
+//! * It never drops a view that is no longer declared, never refreshes one view twice at once, whoever asks, and never
+//!   trusts the clock of the machine it runs on: every time is the database's.
+//! * Nothing is kept in a session, so connections may lead through a transaction pooler.
+
+mod adopt;
+mod affected;
+mod apply;
+mod catalog;
+mod changes;
+mod decide;
+mod declaration;
+mod error;
+mod fingerprint;
+mod names;
+mod observe;
+mod plan;
+mod refresh;
+mod schedule;
+mod scheduler;
+mod session;
+mod statements;
+mod status;
+mod store;
+
+pub use adopt::{adopt, adoptable};
+pub use apply::{Applied, ApplyOptions, apply};
+pub use decide::{Changes, Decision, Hold, Policy, Pressure, Reason, ViewState, decision_text, next_refresh};
+pub use declaration::{DeclarationError, Declarations, Staleness, ViewDeclaration};
+pub use error::ViewsError;
+pub use names::{BUILD_SCHEMA, ViewName};
+pub use plan::{Action, Plan, PlanItem, Undeclared, plan};
+pub use refresh::{RefreshOutcome, Refreshed, refresh};
+pub use schedule::{CronTimes, Schedule};
+pub use scheduler::{Round, Scheduler};
+pub use status::{Status, ViewStatus, Worth, status};
+pub use store::{HistoryEntry, SETUP_SQL, history};

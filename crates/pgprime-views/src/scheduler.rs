@@ -1,0 +1,148 @@
+//! Keeps views fresh: looks, decides, refreshes, one view at a time, and sleeps until the next may be due.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_postgres::Client;
+
+use crate::decide::{Decision, Policy, Reason, next_refresh};
+use crate::declaration::Declarations;
+use crate::error::ViewsError;
+use crate::names::ViewName;
+use crate::observe::{Observed, observe};
+use crate::refresh::{RefreshOutcome, Seen, refresh_if};
+use crate::schedule::since;
+use crate::store;
+
+/// Between rounds, however much is due: nothing here is worth a busy loop.
+const IDLE_MIN: Duration = Duration::from_millis(100);
+
+/// Refreshes what is due. Any number of instances may run one for the same database.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    declarations: Declarations,
+    policy: Policy,
+}
+
+/// What one round did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Round {
+    /// Refreshes, in their order.
+    pub outcomes: Vec<RefreshOutcome>,
+    /// Views that were due and had not changed.
+    pub skipped: Vec<ViewName>,
+    /// Views that are declared and not there.
+    pub missing: Vec<ViewName>,
+    /// How long nothing is due, as far as is known.
+    pub idle: Duration,
+}
+
+/// What a view is about to have done to it.
+enum Next {
+    Refresh(ViewName, Reason, Seen),
+    Skip(ViewName, u32),
+    Nothing,
+}
+
+impl Scheduler {
+    /// For these views.
+    #[must_use]
+    pub fn new(declarations: Declarations, policy: Policy) -> Self {
+        Self { declarations, policy }
+    }
+
+    /// Refreshes what is due now, those first that others read. After a refresh everything is looked at again, as what
+    /// reads a view has changed with it.
+    ///
+    /// # Errors
+    /// [`ViewsError`] where the database cannot be worked with. A view that cannot be refreshed is an outcome.
+    pub async fn round(&self, client: &Client) -> Result<Round, ViewsError> {
+        let mut round = Round::default();
+        // Each view once in a round: one that is busy or fails must not keep the others waiting.
+        let mut done = BTreeSet::new();
+        loop {
+            let observed = observe(client, &self.declarations).await?;
+            match self.next(&observed, &done) {
+                Next::Refresh(view, reason, seen) => {
+                    let declaration = self.declarations.find(&view);
+                    let policy = &self.policy;
+                    match refresh_if(client, &view, declaration, reason, policy, Some(seen)).await {
+                        Ok(outcome) => round.outcomes.push(outcome),
+                        // Dropped between the look and the refresh.
+                        Err(ViewsError::NotFound { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                    done.insert(view);
+                }
+                Next::Skip(view, oid) => {
+                    store::unchanged(client, &view, oid, observed.now).await?;
+                    round.skipped.push(view.clone());
+                    done.insert(view);
+                }
+                Next::Nothing => {
+                    round.idle = self.idle(&observed);
+                    let missing = observed.views.iter().filter(|view| view.relation.is_none());
+                    round.missing = missing.map(|view| view.declaration.name.clone()).collect();
+                    return Ok(round);
+                }
+            }
+        }
+    }
+
+    fn next(&self, observed: &Observed<'_>, done: &BTreeSet<ViewName>) -> Next {
+        for view in &observed.views {
+            let Some(relation) = view.relation.as_ref().filter(|relation| !done.contains(&relation.name))
+            else {
+                continue;
+            };
+            let pressure = observed.pressure(view);
+            match next_refresh(observed.now, &view.state, view.declaration, &pressure, &self.policy) {
+                Decision::Refresh { reason } => {
+                    return Next::Refresh(relation.name.clone(), reason, Seen::of(&view.stored));
+                }
+                Decision::Skip { .. } => return Next::Skip(relation.name.clone(), relation.oid),
+                Decision::Wait { .. } => {}
+            }
+        }
+        Next::Nothing
+    }
+
+    /// Until something is due, but no longer than changes may go unseen.
+    fn idle(&self, observed: &Observed<'_>) -> Duration {
+        let until = |view| -> Option<Timestamp> {
+            let pressure = observed.pressure(view);
+            match next_refresh(observed.now, &view.state, view.declaration, &pressure, &self.policy) {
+                Decision::Wait { until, .. } => until,
+                // Done in this round already; its turn comes again.
+                Decision::Refresh { .. } | Decision::Skip { .. } => None,
+            }
+        };
+        let soonest = observed.views.iter().filter_map(until).map(|until| since(observed.now, until)).min();
+        soonest.unwrap_or(Duration::MAX).min(self.policy.poll_interval).max(IDLE_MIN)
+    }
+
+    /// Goes on until it is dropped, which may be at any moment: the connection of a round belongs to it, and a
+    /// refresh ends with its connection. What happens is told to `report`.
+    pub async fn run<F, E>(
+        &self,
+        mut connect: impl FnMut() -> F,
+        mut report: impl FnMut(Result<Round, String>),
+    ) -> Infallible
+    where
+        F: Future<Output = Result<Client, E>>,
+        E: Display,
+    {
+        loop {
+            let round = match connect().await {
+                Ok(client) => self.round(&client).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let idle = round.as_ref().map_or(self.policy.poll_interval, |round| round.idle);
+            report(round);
+            tokio::time::sleep(idle).await;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Statements on a connection that may lead through a transaction pooler.
+//!
+//! Every statement is sent unnamed, alone, with its types: nothing is kept in the session, and a text that holds two
+//! statements is refused by the server.
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use crate::error::ViewsError;
+
+/// A parameter and its type.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Rows of one statement.
+pub(crate) async fn rows(
+    client: &Client,
+    step: &str,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, ViewsError> {
+    client.query_typed(sql, parameters).await.map_err(ViewsError::at(step))
+}
+
+/// The first row of one statement, if any.
+pub(crate) async fn row(
+    client: &Client,
+    step: &str,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Option<Row>, ViewsError> {
+    Ok(rows(client, step, sql, parameters).await?.into_iter().next())
+}
+
+/// One statement for its effect.
+pub(crate) async fn run(client: &Client, step: &str, sql: &str) -> Result<(), ViewsError> {
+    rows(client, step, sql, &[]).await.map(drop)
+}
+
+/// A value of a row.
+pub(crate) fn value<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    name: &str,
+) -> Result<T, ViewsError> {
+    row.try_get(name).map_err(ViewsError::at(format!("read {name} of an answer")))
+}
+
+/// Settings of a transaction; `None` leaves the session's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begin<'a> {
+    pub(crate) read_only: bool,
+    pub(crate) lock_timeout_ms: Option<u64>,
+    pub(crate) statement_timeout_ms: Option<u64>,
+    pub(crate) search_path: Option<&'a str>,
+}
+
+/// Starts a transaction: all in one round trip, and each setting for this transaction alone.
+pub(crate) async fn begin(client: &Client, begin: Begin<'_>) -> Result<(), ViewsError> {
+    let mut sql = String::from("BEGIN ISOLATION LEVEL READ COMMITTED");
+    sql.push_str(if begin.read_only { ", READ ONLY" } else { ", READ WRITE" });
+    for (name, value) in
+        [("lock_timeout", begin.lock_timeout_ms), ("statement_timeout", begin.statement_timeout_ms)]
+    {
+        if let Some(value) = value {
+            sql.push_str(&format!("; SET LOCAL {name} = {}", value.min(i32::MAX as u64)));
+        }
+    }
+    if let Some(path) = begin.search_path {
+        sql.push_str(&format!("; SET LOCAL search_path = {path}"));
+    }
+    client.batch_execute(&sql).await.map_err(ViewsError::at("begin a transaction"))
+}
+
+/// Ends the transaction, for good or ill: commits where `outcome` is well, rolls back where it is not.
+pub(crate) async fn end<T>(client: &Client, outcome: Result<T, ViewsError>) -> Result<T, ViewsError> {
+    match outcome {
+        Ok(done) => {
+            client.batch_execute("COMMIT").await.map_err(ViewsError::at("commit"))?;
+            Ok(done)
+        }
+        Err(error) => {
+            // What went wrong is said already; a connection that is gone has rolled back by itself.
+            let _ = client.batch_execute("ROLLBACK").await;
+            Err(error)
+        }
+    }
+}

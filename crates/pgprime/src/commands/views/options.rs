@@ -1,0 +1,67 @@
+//! The options of the command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use pgprime_views::ViewName;
+
+/// Options of everything about materialized views.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example: pgprime views plan --database-url postgresql://user:password@host:5432/database\n\
+    Views are declared as [[views]] in the configuration. A view that is not declared is never changed.\n\
+    Exit codes: 0 well, 1 something is to be done or went wrong, 2 wrong usage or configuration, 3 the database could \
+    not be reached"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(super) what: What,
+    /// The configuration with the declarations
+    #[arg(long, global = true, value_name = "FILE", default_value = "config/pgprime.toml")]
+    pub(super) config: PathBuf,
+    /// The database with the views; on its primary
+    #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum What {
+    /// Tell what apply would do, with its SQL; exit code 1 if that is anything
+    Plan,
+    /// Create and change views as declared, without an interruption for those who read them
+    Apply,
+    /// Tell how fresh the views are, what is next, and whether they are worth what they cost
+    Status,
+    /// Refresh views now; without names those that are due
+    Refresh {
+        /// Names of views, as admin.daily_quotes
+        #[arg(value_name = "NAME", value_parser = ViewName::parse)]
+        names: Vec<ViewName>,
+    },
+    /// Tell what refreshes did in the past
+    History {
+        /// Only of this view
+        #[arg(value_name = "NAME", value_parser = ViewName::parse)]
+        name: Option<ViewName>,
+        /// At most this many
+        #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+        limit: u32,
+    },
+    /// Print the declaration of a view that is there already; without a name list those that are
+    Adopt {
+        /// Name of a view
+        #[arg(value_name = "NAME", value_parser = ViewName::parse)]
+        name: Option<ViewName>,
+    },
+}
+
+impl Arguments {
+    /// The database to ask, if any; a variable that is set to nothing counts as none.
+    pub(super) fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+}

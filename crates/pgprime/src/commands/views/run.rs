@@ -1,0 +1,128 @@
+//! From options to a report and an exit code.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use pgprime_client::Connected;
+use pgprime_views::{
+    ApplyOptions, Declarations, Policy, Reason, RefreshOutcome, Scheduler, ViewName, ViewsError, adopt,
+    adoptable, apply, history, plan, refresh, status,
+};
+use serde::Serialize;
+
+use super::options::{Arguments, What};
+use super::text;
+use crate::database::{self, Unreachable};
+use crate::exit;
+use crate::output::{print, print_json};
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let is_well = database::block_on(work(arguments))?;
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
+}
+
+async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
+    // A mistake in the file is said before anybody is asked for anything.
+    let declared = match &arguments.what {
+        What::History { .. } | What::Adopt { .. } => Declarations::default(),
+        What::Refresh { names } if !names.is_empty() && !arguments.config.exists() => Declarations::default(),
+        _ => Declarations::read(&arguments.config).map_err(|error| {
+            anyhow::Error::new(error).context(format!("the configuration {}", arguments.config.display()))
+        })?,
+    };
+    let connected = database::connect(arguments.database_url()).await?;
+    let job = Job { arguments, declared, connected: &connected };
+    match job.work().await {
+        Ok(is_well) => Ok(is_well),
+        // Nothing is wrong with what was asked for; another is just at it.
+        Err(error) if matches!(error.downcast_ref(), Some(ViewsError::Busy)) => {
+            eprintln!("pgprime: {}", exit::describe(&error));
+            Ok(false)
+        }
+        Err(error) => Err(explained(error, &connected)),
+    }
+}
+
+/// A connection that was lost has an exit code of its own.
+fn explained(error: anyhow::Error, connected: &Connected) -> anyhow::Error {
+    match error.downcast_ref::<ViewsError>() {
+        Some(views) if views.is_connection_lost() => Unreachable::lost(connected, views).into(),
+        _ => error.context(format!("the views of the database at {}", database::address(connected))),
+    }
+}
+
+struct Job<'a> {
+    arguments: &'a Arguments,
+    declared: Declarations,
+    connected: &'a Connected,
+}
+
+impl Job<'_> {
+    async fn work(&self) -> anyhow::Result<bool> {
+        let (client, policy) = (&self.connected.client, Policy::default());
+        match &self.arguments.what {
+            What::Plan => {
+                let plan = plan(client, &self.declared).await?;
+                self.show(&plan, || text::plan(&plan))?;
+                Ok(plan.is_done())
+            }
+            What::Apply => {
+                let applied = apply(client, &self.declared, &ApplyOptions::default()).await?;
+                self.show(&applied, || text::applied(&applied))?;
+                Ok(applied.iter().all(|applied| applied.error.is_none()))
+            }
+            What::Status => {
+                let status = status(client, &self.declared, &policy).await?;
+                self.show(&status, || text::status(&status))?;
+                Ok(status.is_well())
+            }
+            What::Refresh { names } => {
+                let outcomes = self.refresh(names, &policy).await?;
+                self.show(&outcomes, || text::outcomes(&outcomes))?;
+                Ok(!outcomes.iter().any(|outcome| matches!(outcome, RefreshOutcome::Failed { .. })))
+            }
+            What::History { name, limit } => {
+                let entries = history(client, name.as_ref(), *limit).await?;
+                self.show(&entries, || text::history(&entries))?;
+                Ok(true)
+            }
+            What::Adopt { name: Some(name) } => {
+                let block = adopt(client, name).await?;
+                self.show(&block, || block.clone())?;
+                Ok(true)
+            }
+            What::Adopt { name: None } => {
+                let names = adoptable(client).await?;
+                self.show(&names, || text::names(&names))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Those that are named, those first that others read as far as they are declared; or what is due.
+    async fn refresh(&self, names: &[ViewName], policy: &Policy) -> anyhow::Result<Vec<RefreshOutcome>> {
+        let client = &self.connected.client;
+        if names.is_empty() {
+            let scheduler = Scheduler::new(self.declared.clone(), policy.clone());
+            return Ok(scheduler.round(client).await?.outcomes);
+        }
+        let mut open: BTreeSet<&ViewName> = names.iter().collect();
+        let mut ordered = Vec::new();
+        if names.len() > 1 && !self.declared.views().is_empty() {
+            let views = status(client, &self.declared, policy).await?.views;
+            ordered.extend(views.iter().filter_map(|view| open.take(&view.view)));
+        }
+        ordered.extend(open);
+        let mut outcomes = Vec::new();
+        for name in ordered {
+            let declaration = self.declared.find(name);
+            outcomes.push(refresh(client, name, declaration, Reason::Asked, policy).await?);
+        }
+        Ok(outcomes)
+    }
+
+    fn show(&self, document: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.arguments.json { print_json(document) } else { print(&text()) }.context("the report")
+    }
+}

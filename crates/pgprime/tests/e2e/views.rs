@@ -1,0 +1,147 @@
+//! `pgprime views`: from a declaration to a refreshed view, JSON, exit codes and refusals.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use pgprime_cluster::free_port;
+
+use crate::harness::{Pooler, Setup, cluster, stderr_of};
+
+const DECLARATIONS: &str = "
+[[views]]
+name = 'daily'
+file = 'daily.sql'
+unique_key = ['day']
+schedule = '15m'
+";
+
+/// A configuration with its file of SQL, and a database with a table.
+struct Setting {
+    folder: tempfile::TempDir,
+    database: String,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pgprime.toml"), DECLARATIONS).unwrap();
+        std::fs::write(
+            folder.path().join("daily.sql"),
+            "SELECT day, count(*) AS n FROM orders GROUP BY day;\n",
+        )
+        .unwrap();
+        let database = cluster().test_database("views").unwrap();
+        let sql =
+            "CREATE TABLE orders AS SELECT date '2025-01-01' + i % 7 AS day FROM generate_series(1, 70) i";
+        cluster().primary().psql(&database, sql).unwrap();
+        Self { folder, database }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("pgprime.toml")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let url = cluster().primary().url(&self.database);
+        let config = self.config();
+        views(&[arguments, &["--database-url", &url, "--config", config.to_str().unwrap()]].concat())
+    }
+
+    /// What is printed, with the exit code that is expected.
+    #[track_caller]
+    fn says(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}{}", stderr_of(&output));
+        text
+    }
+}
+
+fn views(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
+    command.arg("views").args(arguments).env_remove("DATABASE_URL").stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn from_a_declaration_to_a_refreshed_view() {
+    let setting = Setting::new();
+    let plan = setting.says(&["plan"], 1);
+    assert!(plan.contains("public.daily: create: it is not there"), "{plan}");
+    assert!(plan.contains("CREATE TABLE IF NOT EXISTS pgprime.view_states"), "{plan}");
+    assert!(setting.says(&["apply"], 0).contains("public.daily: create, "));
+    assert!(setting.says(&["plan"], 0).contains("Nothing has to be done."));
+    assert!(setting.says(&["refresh"], 0).contains("Nothing is due."));
+    let refreshed = setting.says(&["refresh", "daily"], 0);
+    assert!(refreshed.contains("public.daily: refreshed in") && refreshed.contains("7 rows"), "{refreshed}");
+    let status = setting.says(&["status"], 0);
+    assert!(
+        status.contains("nothing has changed since") && status.contains("next refresh: in 1"),
+        "{status}"
+    );
+    let history = setting.says(&["history", "daily"], 0);
+    assert!(history.lines().count() == 2 && history.contains("asked"), "{history}");
+    let document: serde_json::Value = serde_json::from_str(&setting.says(&["status", "--json"], 0)).unwrap();
+    assert_eq!(document["views"][0]["view"], "public.daily");
+    assert_eq!(document["views"][0]["changes"]["rows"], 0);
+    assert!(setting.says(&["adopt"], 0).contains("public.daily"));
+    assert!(setting.says(&["adopt", "daily"], 0).contains("unique_key = [\"day\"]"));
+    cluster().primary().psql(&setting.database, "DROP MATERIALIZED VIEW daily").unwrap();
+    assert!(setting.says(&["status"], 1).contains("public.daily: MISSING"));
+    std::fs::write(setting.folder.path().join("daily.sql"), "SELECT nothing FROM orders").unwrap();
+    assert!(
+        setting
+            .says(&["apply"], 1)
+            .contains("public.daily: NOT DONE: try the definition: column \"nothing\"")
+    );
+}
+
+#[test]
+fn all_of_it_works_through_a_transaction_pooler() {
+    let setting = Setting::new();
+    let primary = cluster().primary();
+    let pooler = Pooler::start(Setup::new().database(primary, &setting.database, "pool_size=2"));
+    let (url, config) = (pooler.url(&setting.database), setting.config());
+    let says = |what: &[&str], words: &str| {
+        let output = views(&[what, &["--database-url", &url, "--config", config.to_str().unwrap()]].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains(words), "{what:?}: {text}{}", stderr_of(&output));
+    };
+    says(&["apply"], "create, ");
+    primary.psql(&setting.database, "CREATE VIEW reader AS SELECT sum(n) AS n FROM daily").unwrap();
+    let changed = "SELECT day, 2 * count(*) AS n FROM orders GROUP BY day";
+    std::fs::write(setting.folder.path().join("daily.sql"), changed).unwrap();
+    says(&["apply"], "made anew with it: public.reader");
+    assert_eq!(primary.psql(&setting.database, "SELECT n FROM reader").unwrap(), "140");
+    says(&["refresh", "daily"], "refreshed in");
+    says(&["status"], "nothing has changed since");
+    says(&["plan"], "Nothing has to be done.");
+}
+
+#[test]
+fn what_is_refused() {
+    let setting = Setting::new();
+    let closed = format!("postgresql://app:topsecret@127.0.0.1:{}/db", free_port());
+    let config = setting.config();
+    let config = config.to_str().unwrap();
+    let url = cluster().primary().url(&setting.database);
+    for (arguments, code, words) in [
+        (&["plan", "--config", config, "--database-url", &closed][..], 3, "cannot reach the database"),
+        (&["plan", "--config", config], 2, "DATABASE_URL is needed"),
+        (&["plan", "--config", "no-such-file.toml", "--database-url", &url], 2, "no-such-file.toml"),
+        (&["refresh", "a b", "--config", config, "--database-url", &url], 2, "is not a name"),
+        (
+            &["refresh", "daily", "--config", config, "--database-url", &url],
+            2,
+            "no materialized view public.daily",
+        ),
+        (&["status", "--config", config, "--database-url", &url], 2, "run `pgprime views apply`"),
+    ] {
+        let output = views(arguments);
+        let said = stderr_of(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words) && !said.contains("topsecret"), "{arguments:?}: {said}");
+    }
+    std::fs::write(setting.config(), DECLARATIONS.replace("schedule", "sheduled")).unwrap();
+    let said = stderr_of(&setting.run(&["plan"]));
+    assert!(said.contains("unknown field `sheduled`"), "{said}");
+}
