@@ -13,6 +13,7 @@ mod history_file;
 mod logging;
 mod output;
 mod pooler_console;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,9 @@ const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// The stack of the thread that takes trees apart, in bytes; only what is used of it takes memory.
 const STACK_BYTES: usize = 256 << 20;
 
+const NOT_A_KEY: &str = "a parameter stands for something else than one value of a column (column = $1 outside of OR). Where it is \
+    always the same constant, which pg_stat_statements does not keep, give the statement with it (--statement)";
+
 /// A view and how to read it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Definition {
@@ -26,6 +29,8 @@ pub(super) struct Definition {
     pub(super) reader_tail: String,
     /// Whether the reader asks for one value of a column, so that an index of the view finds its rows.
     pub(super) is_keyed: bool,
+    /// Whether it has as many rows as the statement.
+    pub(super) has_all_rows: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -129,11 +134,7 @@ fn taken_apart(statement: &Statement, mut select: SelectStmt) -> Result<Definiti
     let sql = deparsed(NodeEnum::SelectStmt(Box::new(select)))?;
     let has_parameter_left = Statement::parse(&sql).is_ok_and(|view| view.has_placeholders());
     if has_parameter_left {
-        return Err(
-            "a parameter stands for something else than one value of a column (column = $1 outside of OR): \
-                    a view cannot hold what is asked for then"
-                .to_owned(),
-        );
+        return Err(NOT_A_KEY.to_owned());
     }
     let is_keyed = !conditions.is_empty();
     let condition = if is_keyed { format!(" WHERE {}", conditions.join(" AND ")) } else { String::new() };
@@ -145,6 +146,7 @@ fn taken_apart(statement: &Statement, mut select: SelectStmt) -> Result<Definiti
         reader_columns: reader_columns.join(", "),
         reader_tail: format!("{condition}{}{limit}", order.unwrap_or_default()),
         is_keyed,
+        has_all_rows: !is_keyed && limit.is_empty(),
         notes,
     })
 }

@@ -121,7 +121,11 @@ async fn weigh(
 ) -> Result<ViewSuggestion, Refused> {
     let whole = Statement::parse(&view.sql).map_err(|error| Refused::Unsuitable(error.to_string()))?;
     let asked = estimate(client, statement, options).await?;
-    let filled = estimate(client, &whole, options).await?;
+    let mut filled = estimate(client, &whole, options).await?;
+    if let Some(rows) = query.rows.filter(|_| view.has_all_rows) {
+        // Counted, which is better than any guess.
+        filled.rows = rows.max(1.0);
+    }
     let query_ms = query.mean_ms.unwrap_or(0.0);
     let ms_per_cost = query_ms / asked.total_cost.max(1.0);
     let size = filled.rows * (filled.width_bytes as f64 + ROW_OVERHEAD_BYTES);

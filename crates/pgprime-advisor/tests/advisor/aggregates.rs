@@ -19,7 +19,7 @@ fn workload(queries: &[&str]) -> Workload {
         text: (*text).to_owned(),
         weight: 200.0,
         mean_ms: Some(120.0),
-        rows: Some(10.0),
+        rows: None,
         parameters: Vec::new(),
     };
     Workload { queries: queries.iter().enumerate().map(query).collect(), seconds: Some(3_600.0) }

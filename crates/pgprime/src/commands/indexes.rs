@@ -4,7 +4,6 @@ mod apply;
 mod options;
 mod report;
 mod run;
-mod workload;
 
 pub(crate) use options::Arguments;
 pub(crate) use run::run;

@@ -6,9 +6,7 @@ use pgprime_wire::frontend::encode;
 use sqlx::{Connection as _, Row as _};
 use tokio_postgres::types::Type;
 
-use crate::harness::{
-    Pooler, RawClient, Setup, cluster, column, database_behind_pooler, run, sqlstate,
-};
+use crate::harness::{Pooler, RawClient, Setup, cluster, column, database_behind_pooler, run, sqlstate};
 
 const CLIENTS: i32 = 20;
 

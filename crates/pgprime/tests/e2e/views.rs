@@ -145,3 +145,33 @@ fn what_is_refused() {
     let said = stderr_of(&setting.run(&["plan"]));
     assert!(said.contains("unknown field `sheduled`"), "{said}");
 }
+
+/// pg_stat_statements keeps no constants, so that the statement has to be given where they are more than a key.
+#[test]
+fn views_are_suggested_for_what_is_repeated() {
+    let setting = Setting::new();
+    let psql = |sql: &str| cluster().primary().psql(&setting.database, sql).unwrap();
+    let missing = setting.run(&["suggest"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr_of(&missing).contains("CREATE EXTENSION"), "{}", stderr_of(&missing));
+    psql("CREATE EXTENSION pg_stat_statements");
+    psql(
+        "INSERT INTO orders SELECT date '2025-01-01' + i % 7 FROM generate_series(1, 200000) i; ANALYZE orders",
+    );
+    let statement = "SELECT date_trunc('week', day) AS week, count(*) FROM orders GROUP BY 1 ORDER BY 1";
+    // So often that it is worth a refresh, whatever the time since the counters were reset.
+    (0..300).for_each(|_| drop(psql(statement)));
+    let bare = setting.says(&["suggest", "--threshold-ms", "1"], 0);
+    assert!(bare.contains("--statement"), "{bare}");
+    let text = setting.says(&["suggest", "--threshold-ms", "1", "--statement", statement], 1);
+    for part in [
+        "CREATE MATERIALIZED VIEW orders_by_week AS",
+        "CREATE UNIQUE INDEX ON orders_by_week (week);",
+        "read it by: SELECT week, count FROM orders_by_week ORDER BY week",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let unknown = setting.run(&["suggest", "--statement", "SELECT 1 + 1 FROM orders"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr_of(&unknown).contains("has not counted"), "{}", stderr_of(&unknown));
+}

@@ -10,10 +10,10 @@ use pgprime_client::Connected;
 use super::apply::{Interrupted, apply};
 use super::options::Arguments;
 use super::report::Report;
-use super::workload::{self, Found};
 use crate::database::{self, Unreachable};
 use crate::exit;
 use crate::output::{print, print_json};
+use crate::workload::{self, Found};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = match database::block_on(look(arguments)) {
@@ -37,7 +37,10 @@ async fn look(arguments: &Arguments) -> anyhow::Result<Report> {
     let connected = database::connect(arguments.database_url()).await?;
     let found = match of_file {
         Some(workload) => Found::Workload { workload, note: None },
-        None => workload::of_database(&connected, arguments).await?,
+        None => {
+            workload::of_database(&connected, arguments.since.as_deref(), arguments.history.as_deref())
+                .await?
+        }
     };
     let review = match index_review::review(&connected.client, &ReviewOptions::default()).await {
         Ok(review) => review,

@@ -51,6 +51,21 @@ pub(super) enum What {
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: u32,
     },
+    /// Find aggregations in pg_stat_statements that are expensive and repeated, and write views for them
+    Suggest {
+        /// Only what the history says was executed since: 15m, 24h, 7d, today, or a time [otherwise: all since the last reset]
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// The file of the history [otherwise: pgprime/history.sqlite below $XDG_STATE_HOME or ~/.local/state]
+        #[arg(long, value_name = "FILE", requires = "since")]
+        history: Option<PathBuf>,
+        /// A statement with its constants, which pg_stat_statements does not keep; may be given several times
+        #[arg(long = "statement", value_name = "SQL")]
+        statements: Vec<String>,
+        /// Statements whose mean is less than this are passed over
+        #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..), default_value = "20")]
+        threshold_ms: u32,
+    },
     /// Print the declaration of a view that is there already; without a name list those that are
     Adopt {
         /// Name of a view

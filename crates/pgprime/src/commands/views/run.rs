@@ -1,9 +1,14 @@
 //! From options to a report and an exit code.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use pgprime_advisor::aggregates::{self, ViewOptions};
+use pgprime_advisor::indexes::Workload;
+use pgprime_advisor::slow;
+use pgprime_advisor::sql::Statement;
 use pgprime_client::Connected;
 use pgprime_views::{
     ApplyOptions, Declarations, Policy, Reason, RefreshOutcome, Scheduler, ViewName, ViewsError, adopt,
@@ -16,6 +21,7 @@ use super::text;
 use crate::database::{self, Unreachable};
 use crate::exit;
 use crate::output::{print, print_json};
+use crate::workload::{self, Found};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let is_well = database::block_on(work(arguments))?;
@@ -25,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
     // A mistake in the file is said before anybody is asked for anything.
     let declared = match &arguments.what {
-        What::History { .. } | What::Adopt { .. } => Declarations::default(),
+        What::History { .. } | What::Adopt { .. } | What::Suggest { .. } => Declarations::default(),
         What::Refresh { names } if !names.is_empty() && !arguments.config.exists() => Declarations::default(),
         _ => Declarations::read(&arguments.config).map_err(|error| {
             anyhow::Error::new(error).context(format!("the configuration {}", arguments.config.display()))
@@ -87,6 +93,11 @@ impl Job<'_> {
                 self.show(&entries, || text::history(&entries))?;
                 Ok(true)
             }
+            What::Suggest { since, history, statements, threshold_ms } => {
+                let mut workload = self.workload(since.as_deref(), history.as_deref()).await?;
+                put_constants_back(&mut workload, statements)?;
+                self.suggest(&workload, f64::from(*threshold_ms)).await
+            }
             What::Adopt { name: Some(name) } => {
                 let block = adopt(client, name).await?;
                 self.show(&block, || block.clone())?;
@@ -122,7 +133,41 @@ impl Job<'_> {
         Ok(outcomes)
     }
 
+    async fn workload(&self, since: Option<&str>, history: Option<&Path>) -> anyhow::Result<Workload> {
+        match workload::of_database(self.connected, since, history).await? {
+            Found::Workload { workload, note } => {
+                note.into_iter().for_each(|note| eprintln!("pgprime: {note}"));
+                Ok(workload)
+            }
+            Found::Missing(missing) => {
+                anyhow::bail!("statements are not measured\n{}", slow::missing_text(&missing))
+            }
+        }
+    }
+
+    async fn suggest(&self, workload: &Workload, mean_ms_min: f64) -> anyhow::Result<bool> {
+        let options = ViewOptions { mean_ms_min, ..ViewOptions::default() };
+        let found = aggregates::suggest(&self.connected.client, workload, &options).await;
+        let found = found.map_err(|error| Unreachable::lost(self.connected, &error))?;
+        self.show(&found, || aggregates::text(&found))?;
+        Ok(found.suggestions.is_empty())
+    }
+
     fn show(&self, document: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
         if self.arguments.json { print_json(document) } else { print(&text()) }.context("the report")
     }
+}
+
+/// Each statement takes the place of the one that was counted for it, which differs from it in constants only.
+fn put_constants_back(workload: &mut Workload, statements: &[String]) -> anyhow::Result<()> {
+    for text in statements {
+        let statement = Statement::parse(text).context("--statement")?;
+        let is_same = |counted: &str| {
+            Statement::parse(counted).is_ok_and(|counted| counted.fingerprint() == statement.fingerprint())
+        };
+        let counted = workload.queries.iter_mut().find(|query| is_same(&query.text));
+        counted.with_context(|| format!("pg_stat_statements has not counted this one: {text}"))?.text =
+            text.clone();
+    }
+    Ok(())
 }

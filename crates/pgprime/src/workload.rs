@@ -12,7 +12,6 @@ use pgprime_advisor::indexes::{Workload, WorkloadError};
 use pgprime_advisor::slow::{self, SlowError};
 use pgprime_client::Connected;
 
-use super::options::Arguments;
 use crate::database::{self, Unreachable};
 use crate::history_file::default_path;
 
@@ -20,13 +19,13 @@ use crate::history_file::default_path;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// The workload, or what is missing for one.
-pub(super) enum Found {
+pub(crate) enum Found {
     Workload { workload: Workload, note: Option<String> },
     Missing(Vec<Missing>),
 }
 
 /// The workload of a file, before a database is asked for anything.
-pub(super) fn of_file(path: &Path) -> anyhow::Result<Workload> {
+pub(crate) fn of_file(path: &Path) -> anyhow::Result<Workload> {
     let mut text = Vec::new();
     let outcome = match path.to_str() {
         Some("-") => io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_end(&mut text),
@@ -40,8 +39,12 @@ pub(super) fn of_file(path: &Path) -> anyhow::Result<Workload> {
 }
 
 /// The workload that pg_stat_statements has counted, since when it was asked for.
-pub(super) async fn of_database(connected: &Connected, arguments: &Arguments) -> anyhow::Result<Found> {
-    let since = arguments.since.as_deref().map(|text| slow::since(text, &Zoned::now())).transpose();
+pub(crate) async fn of_database(
+    connected: &Connected,
+    since: Option<&str>,
+    history: Option<&Path>,
+) -> anyhow::Result<Found> {
+    let since = since.map(|text| slow::since(text, &Zoned::now())).transpose();
     let since = since.context("--since")?;
     let snapshot = match slow::snapshot(&connected.client).await {
         Ok(snapshot) => snapshot,
@@ -52,7 +55,7 @@ pub(super) async fn of_database(connected: &Connected, arguments: &Arguments) ->
     let mut note = None;
     let mut period = slow::since_reset(&snapshot);
     if let Some(since) = since {
-        let path = arguments.history.clone().or_else(default_path);
+        let path = history.map(Path::to_owned).or_else(default_path);
         let path = path.context("there is no home folder for the history: name a file with --history")?;
         let mut history = History::open(&path, Retention::default())?;
         let label = database::address(connected);
