@@ -223,9 +223,9 @@ async fn predicted_costs_come_true() {
             let ratio = size / one.size_bytes as f64;
             assert!((0.5..2.0).contains(&ratio), "{size} bytes for {one:?}");
         }
-        // With them, there is nothing left to be said.
+        // With them, there is nothing left that would be worth a word.
         let again = advise(&client, &workload(&constant), &options).await.unwrap();
-        assert!(again.suggestions.is_empty(), "{method:?}: {}", text(&again));
+        assert!(again.saved_share < 0.01, "{method:?}: {}", text(&again));
         created.iter().for_each(|undo| drop(node.psql(&database, undo).unwrap()));
     }
 }

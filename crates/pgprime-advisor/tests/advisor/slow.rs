@@ -310,7 +310,8 @@ async fn one_statement_forgotten_in_between() {
     let read = usage(&interval, &back, "SELECT premium").unwrap();
     assert_eq!((read.counters.calls, read.is_partial), (2.0, true));
     let told = report(&back, &between(&before, &back), &ReportOptions::default());
-    assert!(told.notes.iter().any(|note| note.contains("what one statement did")), "{:?}", told.notes);
+    // Others on the same server may be forgotten, too.
+    assert!(told.notes.iter().any(|note| note.contains("reset meanwhile")), "{:?}", told.notes);
 
     // Since version 17 a statement says since when it counts: more calls than before do not deceive.
     client.batch_execute(&forget).await.unwrap();
