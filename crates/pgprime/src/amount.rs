@@ -2,11 +2,19 @@
 
 /// An amount in bytes: `64GB`, `512MB`, `1.5TB`; a unit is 1,024 of the one before, as in PostgreSQL.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let help = || "give an amount with its unit, such as 64GB or 512MB".to_owned();
+    let has_unit = text.trim_end().ends_with(|letter: char| letter.is_ascii_alphabetic());
+    let amount = size(text).ok().filter(|amount| has_unit && *amount >= 1);
+    amount.ok_or_else(|| "give an amount with its unit, such as 64GB or 512MB".to_owned())
+}
+
+/// As [`bytes`], with 0 and plain numbers of bytes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let help = || "give an amount with its unit, such as 10MB or 1GB".to_owned();
     let text = text.trim();
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(help)?;
+    let split = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
         "kb" | "kib" | "k" => 10,
         "mb" | "mib" | "m" => 20,
         "gb" | "gib" | "g" => 30,
@@ -15,10 +23,10 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     };
     let number: f64 = number.trim().parse().map_err(|_| help())?;
     let bytes = number * f64::from(shift).exp2();
-    if !bytes.is_finite() || bytes < 1.0 || bytes > f64::from(63).exp2() {
+    if !(0.0..=f64::from(62).exp2()).contains(&bytes) {
         return Err(help());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 2^63")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^62")]
     let whole = bytes as u64;
     Ok(whole)
 }
@@ -43,6 +51,23 @@ mod tests {
             ("infGB", Err(())),
         ] {
             assert_eq!(bytes(text).map_err(|_| ()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_may_be_nothing() {
+        for (text, expected) in [
+            ("10MB", Some(10 << 20)),
+            ("1.5 gib", Some(3 << 29)),
+            ("0", Some(0)),
+            ("4096", Some(4_096)),
+            ("-1MB", None),
+            ("MB", None),
+            ("1e99TB", None),
+            ("10 parsecs", None),
+            ("NaNMB", None),
+        ] {
+            assert_eq!(size(text).ok(), expected, "{text}");
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use pgprime_advisor::space::SpaceOptions;
 
+use crate::amount;
+
 /// Options of the report on space.
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -20,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PERCENT", value_parser = percent, allow_hyphen_values = true, default_value = "30")]
     pub(super) threshold_percent: f64,
     /// … and of which this much is waste, as 10MB
-    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, default_value = "10MB")]
+    #[arg(long, value_name = "SIZE", value_parser = amount::size, allow_hyphen_values = true, default_value = "10MB")]
     pub(super) min_size: u64,
     /// Tell growth since: 24h, 7d, yesterday, or a time such as 2026-03-01T09:30 [otherwise: since 30 days ago, as far as is
     /// recorded]
@@ -60,49 +62,12 @@ fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "give a number from 0 to 100, such as 30".to_owned())
 }
 
-/// Bytes: `10MB`, `512kB`, `1.5GB`, `0`; a unit is 1,024 of the one before, as in PostgreSQL.
-fn size(text: &str) -> Result<u64, String> {
-    let help = || "give an amount with its unit, such as 10MB or 1GB".to_owned();
-    let text = text.trim();
-    let split = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let shift = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "kb" | "kib" | "k" => 10,
-        "mb" | "mib" | "m" => 20,
-        "gb" | "gib" | "g" => 30,
-        "tb" | "tib" | "t" => 40,
-        _ => return Err(help()),
-    };
-    let number: f64 = number.trim().parse().map_err(|_| help())?;
-    let bytes = number * f64::from(shift).exp2();
-    if !(0.0..=f64::from(62).exp2()).contains(&bytes) {
-        return Err(help());
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^62")]
-    let bytes = bytes as u64;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn values() {
-        for (text, expected) in [
-            ("10MB", Some(10 << 20)),
-            ("1.5 gib", Some(3 << 29)),
-            ("0", Some(0)),
-            ("4096", Some(4_096)),
-            ("-1MB", None),
-            ("MB", None),
-            ("1e99TB", None),
-            ("10 parsecs", None),
-            ("NaNMB", None),
-        ] {
-            assert_eq!(size(text).ok(), expected, "{text}");
-        }
+    fn percentages() {
         for (text, expected) in [
             ("30", Some(30.0)),
             ("12.5%", Some(12.5)),
