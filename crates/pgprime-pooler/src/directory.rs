@@ -121,6 +121,13 @@ impl Directory {
         database_of(&self.state().config, name)
     }
 
+    /// The most servers of a user's pool on a database, without its reserve.
+    pub(crate) fn pool_size(&self, database: &str, user: &str) -> Option<u32> {
+        let state = self.state();
+        let entry = database_of(&state.config, database)?;
+        Some(pool_size(&state.config, &entry, user))
+    }
+
     /// Whether the configuration names the database, or takes any.
     pub(crate) fn has_database(&self, name: &str) -> bool {
         let config = self.config();

@@ -25,6 +25,7 @@ mod rights;
 pub mod settings;
 mod slots;
 mod statistics;
+mod status;
 mod stream;
 mod transport;
 pub mod userlist;
@@ -32,3 +33,4 @@ mod worker;
 
 pub use error::PoolerError;
 pub use pooler::{Handle, Pooler};
+pub use status::{PoolStatus, Sessions, Status};

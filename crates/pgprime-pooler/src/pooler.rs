@@ -12,7 +12,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::connect;
 use crate::context::{Context, Stage};
-use crate::core::{CoreSettings, MeasureSettings, PoolRow};
+use crate::core::{CoreSettings, MeasureSettings, Measured, PoolRow};
 use crate::directory::{Directory, core_settings};
 use crate::error::PoolerError;
 use crate::listener::Listeners;
@@ -20,6 +20,7 @@ use crate::mail::{Detail, Mail, MailSender};
 use crate::reload;
 use crate::settings::Config;
 use crate::statistics::by_database;
+use crate::status::{self, Sessions, Status};
 use crate::worker::WorkerSeed;
 
 /// How often a pooler that drains looks whether it is done.
@@ -48,6 +49,27 @@ impl Handle {
     /// The port clients connect to.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its state, added up over its workers. Cheap enough to be asked for every second.
+    pub async fn status(&self) -> Status {
+        status::status(&self.context).await
+    }
+
+    /// Who is connected, clients and servers one by one.
+    pub async fn sessions(&self) -> Sessions {
+        status::sessions(&self.context).await
+    }
+
+    /// All executions since the start: times and waits with their distribution. [`Measured::since`] tells those of an
+    /// interval.
+    pub async fn executions(&self) -> Measured {
+        status::executions(&self.context).await
+    }
+
+    /// Ends the pooler as SIGTERM does: when its clients have gone, or at once when it is told so a second time.
+    pub fn drain(&self) {
+        end(&self.context, "drain", Stage::WaitForClients);
     }
 
     /// Ends the pooler at once: clients are told so.

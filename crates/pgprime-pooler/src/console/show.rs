@@ -1,6 +1,5 @@
 //! The tables of SHOW, with PgBouncer's columns.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::measured;
@@ -11,6 +10,7 @@ use crate::context::{Context, Stage};
 use crate::core::{ClientRow, Mode, PoolRow, ServerRow, WorkerSnapshot};
 use crate::directory::CONSOLE;
 use crate::mail::Detail;
+use crate::status::merged_pools;
 
 use Type::{Big, Int, Text};
 
@@ -74,27 +74,6 @@ fn mode_name(mode: Mode) -> &'static str {
         Mode::Transaction => "transaction",
         Mode::Statement => "statement",
     }
-}
-
-/// The rows of one pool on all workers, added up.
-fn merged_pools(snapshots: &[WorkerSnapshot]) -> Vec<PoolRow> {
-    let mut merged: BTreeMap<(String, String), PoolRow> = BTreeMap::new();
-    for row in snapshots.iter().flat_map(|snapshot| &snapshot.pools) {
-        let key = (row.database.clone(), row.user.clone());
-        let Some(sum) = merged.get_mut(&key) else {
-            merged.insert(key, row.clone());
-            continue;
-        };
-        sum.clients_active += row.clients_active;
-        sum.clients_waiting += row.clients_waiting;
-        sum.servers_active += row.servers_active;
-        sum.servers_being_cancelled += row.servers_being_cancelled;
-        sum.servers_idle += row.servers_idle;
-        sum.servers_tested += row.servers_tested;
-        sum.servers_login += row.servers_login;
-        sum.wait_max = sum.wait_max.max(row.wait_max);
-    }
-    merged.into_values().collect()
 }
 
 async fn pools(context: &Context) -> Table {

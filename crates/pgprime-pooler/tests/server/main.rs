@@ -17,5 +17,6 @@ mod modes;
 mod outages;
 mod reload;
 mod statements;
+mod status;
 mod support;
 mod timeouts;

@@ -86,6 +86,27 @@ impl Figures {
             waits.waits.add(&theirs.waits);
         }
     }
+
+    /// What came since `earlier`. The longest of all stays the longest, which may have been before.
+    fn since(&self, earlier: &Self) -> Self {
+        let waits = self.waits.as_ref().map(|waits| {
+            let none = Waits::default();
+            let before = earlier.waits.as_deref().unwrap_or(&none);
+            Box::new(Waits {
+                count: waits.count.saturating_sub(before.count),
+                wait_us: waits.wait_us.saturating_sub(before.wait_us),
+                waits: waits.waits.since(&before.waits),
+            })
+        });
+        Self {
+            calls: self.calls.saturating_sub(earlier.calls),
+            errors: self.errors.saturating_sub(earlier.errors),
+            exec_us: self.exec_us.saturating_sub(earlier.exec_us),
+            exec_us_max: self.exec_us_max,
+            exec: self.exec.since(&earlier.exec),
+            waits,
+        }
+    }
 }
 
 /// What has been measured of executions, to be added up over workers.
@@ -96,6 +117,12 @@ impl Measured {
     /// Adds what another worker has measured.
     pub fn add(&mut self, other: &Self) {
         self.0.add(&other.0);
+    }
+
+    /// What was measured since `earlier`, a former state of the same. `exec_us_max` remains that of all.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self(self.0.since(&earlier.0))
     }
 
     /// Executions, those that failed included.
@@ -173,5 +200,9 @@ mod tests {
         sum.add(&measured);
         assert_eq!((sum.calls(), sum.exec_us(), sum.exec_us_max()), (200, 2 * 4_950, 99));
         assert_eq!(sum.exec_us_quantile(0.99), measured.exec_us_quantile(0.99));
+        let later = sum.since(&measured);
+        assert_eq!((later.calls(), later.errors(), later.waited(), later.exec_us()), (100, 1, 2, 4_950));
+        assert_eq!(later.exec_us_quantile(0.5), measured.exec_us_quantile(0.5));
+        assert_eq!(measured.since(&sum).calls(), 0, "what began anew");
     }
 }

@@ -56,6 +56,17 @@ impl Histogram {
         }
     }
 
+    /// What came since `earlier`, a former state of the same distribution. Where counts were halved meanwhile, too little.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let before = |bucket: usize| {
+            let place = bucket.checked_sub(earlier.first as usize);
+            place.and_then(|place| earlier.counts.get(place)).copied().unwrap_or(0)
+        };
+        let counts = (self.first as usize..).zip(&self.counts);
+        let counts = counts.map(|(bucket, count)| count.saturating_sub(before(bucket))).collect();
+        Self { first: self.first, counts }
+    }
+
     /// The value that the share of all values does not exceed, as far as the buckets tell; 0 when there is none.
     pub(crate) fn quantile(&self, share: f64) -> u64 {
         let total: u64 = self.counts.iter().map(|count| u64::from(*count)).sum();

@@ -184,6 +184,10 @@ impl TestPooler {
         self.handle.port()
     }
 
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     pub(crate) fn socket_path(&self) -> PathBuf {
         self.dir.path().join(format!(".s.PGSQL.{}", self.port()))
     }
