@@ -143,6 +143,11 @@ impl Cache {
         Intent::begin(self.inner.clone(), tables.clone()).await
     }
 
+    /// Announces a COMMIT of which it cannot be told what it changes: as [`Cache::begin_write`] of all tables there are.
+    pub async fn begin_write_anything(&self) -> Intent {
+        Intent::begin(self.inner.clone(), Tables::everything()).await
+    }
+
     /// `tables` have changed, by somebody who announced nothing: seen in a notification, say, or after a view's refresh.
     /// Once it returns [`Reach::Everywhere`], nobody is served what is older.
     pub async fn invalidate(&self, tables: &Tables) -> Reach {

@@ -58,7 +58,7 @@ pub enum Consistency {
 }
 
 /// Settings of a cache.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CacheConfig {
     /// Bytes of entries in memory, their administration included; 0 for no tier in memory. Default 64 MiB.
     pub memory_bytes_max: usize,
@@ -95,7 +95,7 @@ impl Default for CacheConfig {
 }
 
 /// Settings of the tier in Redis or Valkey.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct RedisConfig {
     /// `redis://`, `rediss://` (TLS) or `unix://`; several, separated by commas, are nodes of one cluster. A server that says
     /// it is part of a cluster is used as one.

@@ -1,7 +1,7 @@
 //! The epochs of tables in this process.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
@@ -43,20 +43,38 @@ impl Slot {
 
 pub(crate) struct Epochs {
     slots: Box<[Mutex<Slot>]>,
-    /// Changes of everything at once.
+    /// All tables at once: its epoch and its writers are those of every table.
+    everything: Mutex<Slot>,
+    /// The epoch of everything and the number of its writers, for those who look: mostly there is none of these.
     generation: AtomicU64,
+    writers_of_everything: AtomicUsize,
     next_writer: AtomicU64,
 }
 
 impl Epochs {
     pub(crate) fn new() -> Epochs {
         let slots = std::iter::repeat_with(Mutex::default).take(SLOTS).collect();
-        Epochs { slots, generation: AtomicU64::new(0), next_writer: AtomicU64::new(1) }
+        Epochs {
+            slots,
+            everything: Mutex::default(),
+            generation: AtomicU64::new(0),
+            writers_of_everything: AtomicUsize::new(0),
+            next_writer: AtomicU64::new(1),
+        }
     }
 
     /// What holds for `tables` now.
     pub(crate) fn look(&self, tables: &Tables, now: Instant) -> Seen {
         let mut stamper = Stamper::new();
+        // A writer that comes or goes between the two is under way at this moment: either order is one that could have been.
+        if self.writers_of_everything.load(Ordering::SeqCst) > 0 {
+            self.with_everything(|slot| slot.expire(now));
+            let slot = locked(&self.everything);
+            if !slot.writers.is_empty() {
+                stamper.part(&slot.moves.to_be_bytes());
+                stamper.writers_present();
+            }
+        }
         stamper.part(&self.generation.load(Ordering::SeqCst).to_be_bytes());
         for table in tables.iter() {
             self.with(table, |slot| {
@@ -96,7 +114,7 @@ impl Epochs {
     }
 
     pub(crate) fn change_all(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.with_everything(|slot| slot.epoch += 1);
     }
 
     pub(crate) fn roll_back(&self, tables: &Tables, writer: WriterId) {
@@ -110,10 +128,25 @@ impl Epochs {
     }
 
     fn with(&self, table: &Table, use_slot: impl FnOnce(&mut Slot)) {
+        if table.is_everything() {
+            return self.with_everything(use_slot);
+        }
         let at = (table.hash() % SLOTS as u64) as usize;
-        // Nothing in here panics half way through a change, so a poisoned lock still guards a whole slot.
-        use_slot(&mut self.slots[at].lock().unwrap_or_else(PoisonError::into_inner));
+        use_slot(&mut locked(&self.slots[at]));
     }
+
+    fn with_everything(&self, use_slot: impl FnOnce(&mut Slot)) {
+        let mut slot = locked(&self.everything);
+        use_slot(&mut slot);
+        // The epoch first: who does not see the writer any more sees what it changed.
+        self.generation.store(slot.epoch, Ordering::SeqCst);
+        self.writers_of_everything.store(slot.writers.len(), Ordering::SeqCst);
+    }
+}
+
+/// Nothing in here panics half way through a change, so a poisoned lock still guards a whole slot.
+fn locked(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -174,6 +207,32 @@ mod tests {
         assert_eq!(epochs.look(&tables, now).writers, Writers::Present);
         epochs.change(&tables, Some(two));
         assert_eq!(epochs.look(&tables, now).writers, Writers::None);
+    }
+
+    #[test]
+    fn a_writer_of_anything_is_a_writer_of_every_table() {
+        let (epochs, now) = (Epochs::new(), Instant::now());
+        let (tables, anything) = (Tables::new(["a"]), Tables::everything());
+        let before = epochs.look(&tables, now);
+
+        let writer = epochs.next_writer();
+        epochs.begin(&anything, writer, now, now + LEASE);
+        let during = epochs.look(&tables, now);
+        assert_eq!(during.writers, Writers::Present);
+        epochs.roll_back(&anything, writer);
+        assert_eq!(epochs.look(&tables, now), before);
+
+        epochs.begin(&anything, writer, now, now + LEASE);
+        assert_ne!(epochs.look(&tables, now).stamp, during.stamp, "readers of two writes share no fill");
+        epochs.change(&anything, Some(writer));
+        let after = epochs.look(&tables, now);
+        assert_eq!(after.writers, Writers::None);
+        assert_ne!(after.stamp, before.stamp);
+
+        epochs.begin(&anything, writer, now, now + LEASE);
+        let later = epochs.look(&tables, now + LEASE);
+        assert_eq!(later.writers, Writers::None, "its lease is over");
+        assert_ne!(later.stamp, after.stamp);
     }
 
     #[test]

@@ -10,15 +10,15 @@ use crate::shared::{Change, Reach};
 use crate::stats::add;
 use crate::tables::Tables;
 
-/// A writer that is about to commit. Dropped without a word it counts as committed, since it may have; so it does when
-/// `write_lease` is over.
+/// A writer that is about to commit. Dropped without a word it counts as committed at once, since it may have; so it does when
+/// `write_lease` is over. Where the COMMIT may still be under way, [`Intent::unknown`] is right.
 ///
 /// ```text
 /// let intent = cache.begin_write(&tables).await;
 /// match transaction.commit().await {
 ///     Ok(()) => intent.committed().await,        // from here on nobody is served what is older
 ///     Err(error) if error.is_rollback() => intent.rolled_back().await,
-///     Err(unknown) => drop(intent),               // it may have committed
+///     Err(unknown) => intent.unknown(),           // it may have committed, or may yet
 /// }
 /// ```
 #[must_use = "dropped at once, it counts as committed before the COMMIT was sent"]
@@ -27,6 +27,8 @@ pub struct Intent {
     tables: Tables,
     writer: WriterId,
     reach: Reach,
+    /// When it counts as committed if nothing is heard.
+    until: Instant,
     state: State,
 }
 
@@ -40,10 +42,11 @@ impl Intent {
     pub(crate) async fn begin(inner: Arc<Inner>, tables: Tables) -> Intent {
         let writer = inner.epochs.next_writer();
         let lease = inner.config.write_lease;
-        // Before anything is waited for: a caller that is dropped meanwhile drops the intent as well.
-        let mut intent = Intent { inner, tables, writer, reach: Reach::Here, state: State::Open };
         let now = Instant::now();
-        intent.inner.epochs.begin(&intent.tables, writer, now, now + lease);
+        let until = now + lease;
+        // Before anything is waited for: a caller that is dropped meanwhile drops the intent as well.
+        let mut intent = Intent { inner, tables, writer, reach: Reach::Here, until, state: State::Open };
+        intent.inner.epochs.begin(&intent.tables, writer, now, until);
         intent.reach = match &intent.inner.shared {
             Some(shared) => shared.begin(&intent.tables, writer, lease).await,
             None => Reach::Everywhere,
@@ -70,6 +73,18 @@ impl Intent {
         self.inner.epochs.roll_back(&self.tables, self.writer);
         if let Some(shared) = &self.inner.shared {
             shared.roll_back(&self.tables, self.writer).await;
+        }
+    }
+
+    /// Nobody knows how the COMMIT ended, nor whether it is still under way: nothing made from the tables is served or stored
+    /// until `write_lease` is over, counted from the announcement; from then on it counts as committed.
+    pub fn unknown(mut self) {
+        self.state = State::Ended;
+        add(&self.inner.stats.invalidations, 1);
+        // In this process the mark ends by itself. Redis may not have been told of it, or may have lost it since.
+        if let Some(shared) = &self.inner.shared {
+            let change = Change::Tables { tables: self.tables.clone(), writer: Some(self.writer) };
+            shared.change_at(self.until, change);
         }
     }
 }

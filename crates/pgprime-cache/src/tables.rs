@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+/// The name under which writers of anything are kept. A table of a database cannot have it: a name there has no NUL.
+const EVERYTHING: &[u8] = b"\0everything";
+
 /// A table, by whatever name or oid the caller knows it: the same bytes are the same table.
 ///
 /// Caches that share a Redis and a namespace share these names, so the name says the database where there are several.
@@ -24,6 +27,11 @@ impl Table {
 
     pub(crate) fn hash(&self) -> u64 {
         xxh3_64(&self.0)
+    }
+
+    /// Whether this stands for all tables; see [`Tables::everything`].
+    pub(crate) fn is_everything(&self) -> bool {
+        *self.0 == *EVERYTHING
     }
 }
 
@@ -50,6 +58,11 @@ impl Tables {
         tables.sort_unstable();
         tables.dedup();
         Tables(tables.into())
+    }
+
+    /// What stands for all tables there are: every look covers it, so who writes it writes all of them.
+    pub(crate) fn everything() -> Tables {
+        Tables::new([EVERYTHING])
     }
 
     /// How many there are.

@@ -194,7 +194,7 @@ impl Access {
     /// A connection if one idles at this moment, without waiting for it or opening one.
     #[track_caller]
     pub fn try_acquire(&self) -> Option<PooledConnection> {
-        self.roles.pool(self.role_now()).0.try_acquire().map(PooledConnection::new)
+        self.roles.try_lease(self.role_now())
     }
 
     /// The rows of a statement one by one, with no more of them in memory than fit the socket. The connection is busy until
@@ -332,7 +332,7 @@ impl Access {
             };
             let begin = self.roles.begin(self.role, options, &connection);
             let meter = Arc::clone(self.roles.meter(self.role));
-            let end = match Transaction::begin(connection, &begin, meter).await {
+            let end = match Transaction::begin(connection, &begin, options.isolation, meter).await {
                 Ok(transaction) => {
                     let outcome = work(transaction.clone()).await;
                     transaction.end(outcome, options.writes).await
@@ -382,6 +382,17 @@ impl Access {
     async fn lease(&self, at: &'static Location<'static>) -> Result<(PooledConnection, Side), Error> {
         let (connection, side) = self.roles.lease(self.role_now(), self.wait, at).await?;
         Ok((connection, if self.is_on_main { Side::StandIn } else { side }))
+    }
+
+    /// What the database says of a statement, without running it.
+    #[cfg(feature = "cache")]
+    pub(crate) async fn describe(
+        &self,
+        sql: &str,
+        at: &'static Location<'static>,
+    ) -> Result<crate::results::Described, Error> {
+        let (connection, _) = self.lease(at).await?;
+        self.roles.meter(self.role).within(connection.describe(sql)).await
     }
 
     /// The role whose pool is used.

@@ -1,5 +1,8 @@
 //! The configuration: what the pools lead to, how large they are, and what their sessions are told.
 
+mod admin;
+#[cfg(feature = "cache")]
+mod cache;
 mod environment;
 mod error;
 mod sizes;
@@ -14,6 +17,9 @@ use crate::tls::Tls;
 
 use environment::Variables;
 
+pub use admin::AdminConfig;
+#[cfg(feature = "cache")]
+pub use cache::{ResultCacheConfig, WhileDeaf};
 pub use error::ConfigError;
 pub use sizes::{LiveLimits, PoolSize, Sizes};
 
@@ -88,32 +94,12 @@ pub struct DatabaseConfig {
     pub check_after_idle: Duration,
     /// How often and for how long an operation is tried again, where that is safe.
     pub retry: RetryPolicy,
+    /// Cached reads ([`Database::cached`](crate::Database::cached)) and writes that announce themselves to them. Default
+    /// none: nothing is kept, and writes cost nothing more.
+    #[cfg(feature = "cache")]
+    pub cache: Option<ResultCacheConfig>,
     /// A connection held for longer is reported as leaked. Default 60 s: longer than requests of a service take.
     pub leak_after: Duration,
-}
-
-/// The pool for long analytical queries.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdminConfig {
-    /// Its size; else it is calculated from `share`.
-    pub size: Option<u32>,
-    /// Its fraction of an instance's connections. Default 0.1: a few reports at a time.
-    pub share: f64,
-    /// `work_mem` of its sessions. Default 64MB: sorts and hashes of reports stay in memory, and the pool is small.
-    pub work_mem: String,
-    /// A statement is cancelled after this time. Default 5 min.
-    pub statement_timeout: Duration,
-}
-
-impl Default for AdminConfig {
-    fn default() -> Self {
-        Self {
-            size: None,
-            share: 0.1,
-            work_mem: "64MB".to_owned(),
-            statement_timeout: Duration::from_secs(300),
-        }
-    }
 }
 
 impl DatabaseConfig {
@@ -143,6 +129,8 @@ impl DatabaseConfig {
             lifetime: Duration::from_secs(1_800),
             check_after_idle: Duration::from_secs(30),
             retry: RetryPolicy::default(),
+            #[cfg(feature = "cache")]
+            cache: None,
             leak_after: Duration::from_secs(60),
         }
     }
@@ -202,18 +190,7 @@ impl DatabaseConfig {
         self.endpoint()?;
         self.read_endpoint()?;
         sizes::check_order(self.pool_min, self.pool_max)?;
-        let is_memory = |text: &str| {
-            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
-            let unit = text[digits.len()..].trim_start();
-            digits.parse::<u64>().is_ok() && ["", "B", "kB", "MB", "GB", "TB"].contains(&unit)
-        };
-        if !is_memory(&self.admin.work_mem) {
-            return Err(ConfigError::new(
-                "admin.work_mem",
-                "is not an amount of memory as PostgreSQL writes it",
-                "give a whole number with its unit, such as 64MB",
-            ));
-        }
+        self.admin.validate()?;
         let mut names: Vec<&str> = self.statements.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -239,8 +216,7 @@ impl DatabaseConfig {
         let asked = sizes::Asked {
             min: self.pool_min,
             max: self.pool_max,
-            admin: self.admin.size,
-            admin_share: self.admin.share,
+            admin: &self.admin,
             has_replica: self.read_url.is_some(),
         };
         sizes::calculate(&load, &asked, self.max_connections, live)
@@ -258,15 +234,14 @@ impl DatabaseConfig {
 
     /// What sessions of a pool are told.
     pub fn session_settings(&self, role: Role) -> SessionSettings {
-        let (statement_timeout, work_mem) = match role {
-            Role::Main | Role::Read => (self.statement_timeout, None),
-            Role::Admin => (self.admin.statement_timeout, Some(self.admin.work_mem.clone())),
-        };
-        SessionSettings {
-            statement_timeout: Some(statement_timeout),
-            idle_in_transaction_timeout: Some(self.idle_in_transaction_timeout),
-            work_mem,
-            read_only: role == Role::Read,
+        match role {
+            Role::Main | Role::Read => SessionSettings {
+                statement_timeout: Some(self.statement_timeout),
+                idle_in_transaction_timeout: Some(self.idle_in_transaction_timeout),
+                read_only: role == Role::Read,
+                ..SessionSettings::default()
+            },
+            Role::Admin => self.admin.session_settings(),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Config, SimpleQueryMessage, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, Notification, SimpleQueryMessage, Socket};
 
 use crate::endpoint::{Endpoint, Host, Place, SessionAttrs, TlsMode};
 use crate::error::ConnectError;
@@ -28,8 +29,8 @@ pub async fn connect(url: &str, timeout: Duration) -> Result<Connected, ConnectE
     };
     let endpoint = Endpoint::parse(url).map_err(|error| rejected(error.to_string()))?;
     let tls = Tls::new(&endpoint.tls).map_err(|error| rejected(error.to_string()))?;
-    let request =
-        OpenRequest { endpoint: &endpoint, tls: &tls, options: endpoint.options(), sets_read_only: false };
+    let options = endpoint.options();
+    let request = OpenRequest { endpoint: &endpoint, tls: &tls, options, sets_read_only: false, heard: None };
     let Opened { client, server } = request.open(Instant::now() + timeout).await?;
     Ok(Connected { client, host: server.host, port: server.port })
 }
@@ -85,6 +86,8 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) options: Option<&'a str>,
     /// Whether these options make the session read-only, so that this says nothing about the server.
     pub(crate) sets_read_only: bool,
+    /// Who gets the session's notifications. If he does not keep up, the connection is closed.
+    pub(crate) heard: Option<&'a mpsc::Sender<Notification>>,
 }
 
 impl OpenRequest<'_> {
@@ -208,7 +211,7 @@ impl OpenRequest<'_> {
     async fn login(&self, host: &Host, config: &Config) -> Result<Client, ConnectError> {
         let outcome = config.connect(self.tls.connector()).await;
         let (client, connection) = outcome.map_err(|error| classify(self.endpoint.describe(host), &error))?;
-        tokio::spawn(drive(connection));
+        tokio::spawn(drive(connection, self.heard.cloned()));
         Ok(client)
     }
 
@@ -253,8 +256,10 @@ fn unanswered(after: Duration) -> String {
 }
 
 /// Carries a connection's messages until it ends.
-async fn drive<T>(mut connection: tokio_postgres::Connection<Socket, T>)
-where
+async fn drive<T>(
+    mut connection: tokio_postgres::Connection<Socket, T>,
+    heard: Option<mpsc::Sender<Notification>>,
+) where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     loop {
@@ -262,6 +267,11 @@ where
             Some(Ok(AsyncMessage::Notice(notice))) => {
                 // Its text is a function's own, and may hold what nobody should read in a log.
                 tracing::debug!(severity = notice.severity(), sqlstate = notice.code().code(), "notice");
+            }
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                if heard.as_ref().is_some_and(|heard| heard.try_send(notification).is_err()) {
+                    break;
+                }
             }
             Some(Ok(_)) => {}
             // Whoever waits for an answer gets the error, too, and handles it.

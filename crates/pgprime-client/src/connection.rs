@@ -1,10 +1,14 @@
 //! A connection of a pool: what the application and the library do with it.
 
+#[cfg(feature = "cache")]
+mod announce;
 mod cancel;
 mod cleaning;
 mod executor;
 mod learn;
 mod rows;
+#[cfg(not(feature = "cache"))]
+mod silence;
 mod state;
 
 use std::fmt;
@@ -21,7 +25,13 @@ use crate::session::{Path, Role, SessionSettings};
 use executor::{Executor, Failure, Parameters, settle};
 use state::InFlight;
 
+#[cfg(not(feature = "cache"))]
+use silence as announce;
+
 pub use crate::statements::{Named, StatementRef};
+pub(crate) use announce::Announcer;
+#[cfg(feature = "cache")]
+pub use announce::WriteReport;
 pub(crate) use executor::Common;
 pub use rows::RowStream;
 
@@ -83,14 +93,18 @@ impl Connection {
     /// Begins a transaction. Until [`Connection::end`] the connection is not clean.
     pub(crate) async fn begin(&self, sql: &str) -> Result<(), Error> {
         let _turn = self.executor.turn().await;
-        self.executor.state.set_in_transaction(true);
-        self.executor.simple(sql).await
+        self.executor.state.begin(sql);
+        let request = self.executor.state.request().in_order().await;
+        self.executor.simple(request, sql).await
     }
 
-    /// Commits or rolls back.
+    /// Commits or rolls back. When it returns, what was written is known to be.
     pub(crate) async fn end(&self, sql: &str) -> Result<(), Error> {
-        self.simple(sql).await?;
-        self.executor.state.set_in_transaction(false);
+        let _turn = self.executor.turn().await;
+        let mut request = self.executor.state.request();
+        request.announce_end(sql).await;
+        self.executor.simple(request, sql).await?;
+        self.executor.state.end();
         Ok(())
     }
 
@@ -101,14 +115,36 @@ impl Connection {
 
     async fn simple(&self, sql: &str) -> Result<(), Error> {
         let _turn = self.executor.turn().await;
-        self.executor.simple(sql).await
+        let request = self.executor.state.request().in_order().await;
+        self.executor.simple(request, sql).await
+    }
+
+    /// Whether the open transaction has written, or may have.
+    #[cfg(feature = "cache")]
+    pub(crate) fn has_written(&self) -> bool {
+        self.executor.state.writes().has_written()
     }
 
     /// Makes a statement ready, so that the next use sends it at once.
     pub(crate) async fn prepare(&self, statement: StatementRef<'_>) -> Result<(), Error> {
         let sql = self.executor.common.statements.text(statement)?;
         let request = self.executor.state.request();
-        settle(request, self.executor.ready(sql).await).map(drop)
+        settle(request, self.executor.ready(sql).await).await.map(drop)
+    }
+
+    /// What the database says of a statement now, without running it.
+    #[cfg(feature = "cache")]
+    pub(crate) async fn describe(&self, sql: &str) -> Result<crate::results::Described, Error> {
+        let request = self.executor.state.request();
+        // What was said before may be out of date.
+        self.executor.forget(sql);
+        settle(request, self.executor.ready(sql).await.map(|prepared| prepared.described())).await
+    }
+
+    /// Whether something ran whose effect on the session is not known.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_touched(&self) -> bool {
+        self.executor.state.is_touched()
     }
 
     /// Brings an unclean connection back: what runs is cancelled, what is open rolled back, what was set is reset.
@@ -126,6 +162,7 @@ impl Connection {
         }
         match cleaning::reset(&executor.client, executor.path, executor.state.is_touched()).await {
             Ok(()) => {
+                executor.state.writes().cleaned().await;
                 executor.state.reset();
                 true
             }
@@ -148,9 +185,9 @@ impl Connection {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let (rows, request) = self.run(statement.into(), parameters).await?;
+        let (rows, request) = self.run(statement.into(), parameters, Announce::Now).await?;
         let rows = rows.try_collect().await;
-        settle(request, rows.map_err(Failure::Driver))
+        settle(request, rows.map_err(Failure::Driver)).await
     }
 
     /// The one row of a statement.
@@ -194,9 +231,7 @@ impl Connection {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, Error> {
-        let mut rows = self.query_stream(statement, parameters).await?;
-        while rows.next().await?.is_some() {}
-        Ok(rows.rows_affected().unwrap_or(0))
+        self.execute_as(statement.into(), parameters, Announce::Now).await
     }
 
     /// The rows of a statement one by one, with no more of them in memory than fit the socket.
@@ -208,7 +243,7 @@ impl Connection {
         statement: impl Into<StatementRef<'s>>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<RowStream<'_>, Error> {
-        let (rows, request) = self.run(statement.into(), parameters).await?;
+        let (rows, request) = self.run(statement.into(), parameters, Announce::Now).await?;
         Ok(RowStream::new(rows, request))
     }
 
@@ -224,14 +259,16 @@ impl Connection {
     ) -> Result<Vec<u64>, Error> {
         let statement = statement.into();
         self.prepare(statement).await?;
-        let mut counts = Vec::with_capacity(rows.len());
-        for part in rows.chunks(PIPELINE_MAX) {
-            // All are awaited, also after one that failed, so that none is in flight afterwards.
-            for outcome in join_all(part.iter().map(|row| self.execute(statement, row))).await {
-                counts.push(outcome?);
+        // Announced as one: some of them may be kept although others fail.
+        let mut whole = self.executor.state.request();
+        whole.announce(self.executor.common.statements.text(statement)?).await;
+        match self.send_batch(statement, rows).await {
+            Err(error) if error.is_connection_lost() => Err(error),
+            outcome => {
+                whole.finish().await;
+                outcome
             }
         }
-        Ok(counts)
     }
 
     /// Runs SQL text of any number of statements, without parameters. Its effect on the session is not known, so the
@@ -241,17 +278,39 @@ impl Connection {
     /// [`Error::Query`].
     pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
         self.executor.state.touch();
-        self.simple(sql).await
+        let _turn = self.executor.turn().await;
+        let mut request = self.executor.state.request();
+        request.announce(sql).await;
+        self.executor.simple(request, sql).await
     }
 
     /// The driver's client, for what this library has no method for (COPY, notifications). The session is cleaned when
     /// the connection goes back.
     ///
     /// Behind a transaction pooler without named statements, keep to simple queries, or to one transaction.
+    ///
+    /// What is written with it is not seen by a cache of results: when the connection goes back, and not before, all
+    /// cached results are given up.
     pub fn client(&self) -> &Client {
+        self.executor.state.touch();
+        self.executor.state.writes().lose_sight();
+        &self.executor.client
+    }
+
+    /// As [`Connection::client`], for what writes no table that results are kept of, or tells the cache of it by itself
+    /// (`Database::cache`): nothing is given up for it.
+    pub fn client_unwatched(&self) -> &Client {
         self.executor.state.touch();
         &self.executor.client
     }
+}
+
+/// Whether a request says what it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announce {
+    Now,
+    /// It has been said for many at once.
+    Done,
 }
 
 impl Connection {
@@ -260,13 +319,46 @@ impl Connection {
         &self,
         statement: StatementRef<'_>,
         parameters: Parameters<'_>,
+        announce: Announce,
     ) -> Result<(tokio_postgres::RowStream, InFlight), Error> {
         let sql = self.executor.common.statements.text(statement)?;
-        let request = self.executor.state.request();
+        let mut request = self.executor.state.request();
+        if announce == Announce::Now {
+            request.announce(sql).await;
+        }
         match self.executor.run(sql, parameters).await {
             Ok(rows) => Ok((rows, request)),
-            Err(failure) => settle(request, Err(failure)),
+            Err(failure) => settle(request, Err(failure)).await,
         }
+    }
+
+    async fn execute_as(
+        &self,
+        statement: StatementRef<'_>,
+        parameters: Parameters<'_>,
+        announce: Announce,
+    ) -> Result<u64, Error> {
+        let (rows, request) = self.run(statement, parameters, announce).await?;
+        let mut rows = RowStream::new(rows, request);
+        while rows.next().await?.is_some() {}
+        Ok(rows.rows_affected().unwrap_or(0))
+    }
+
+    /// The number of rows that each of them changed.
+    async fn send_batch(
+        &self,
+        statement: StatementRef<'_>,
+        rows: &[Vec<&(dyn ToSql + Sync)>],
+    ) -> Result<Vec<u64>, Error> {
+        let mut counts = Vec::with_capacity(rows.len());
+        for part in rows.chunks(PIPELINE_MAX) {
+            let requests = part.iter().map(|row| self.execute_as(statement, row, Announce::Done));
+            // All are awaited, also after one that failed, so that none is in flight afterwards.
+            for outcome in join_all(requests).await {
+                counts.push(outcome?);
+            }
+        }
+        Ok(counts)
     }
 }
 

@@ -32,7 +32,8 @@ impl Connector {
     /// Opens a connection. The first of all finds out the path; those that are opened meanwhile wait for what it finds.
     async fn open(&self, deadline: Instant) -> Result<(Opened, Path), ConnectError> {
         let Common { endpoint, tls, settings, .. } = &*self.common;
-        let request = OpenRequest { endpoint, tls, options: endpoint.options(), sets_read_only: false };
+        let options = endpoint.options();
+        let request = OpenRequest { endpoint, tls, options, sets_read_only: false, heard: None };
         let mut first = None;
         let find = async {
             let (opened, path) = probe::find(request, self.pooling, settings, deadline).await?;

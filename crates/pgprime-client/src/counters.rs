@@ -1,7 +1,7 @@
 //! What the statements of one role came to.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use tokio::time::timeout;
@@ -10,6 +10,7 @@ use crate::connection::StatementRef;
 use crate::error::{Error, QueryError};
 use crate::loggable::without_values;
 use crate::session::Role;
+use crate::slowest::{SlowStatement, Slowest};
 
 /// How long an answer may be on its way beyond `statement_timeout`, by which the server has given up: enough for a busy
 /// server and a lost packet.
@@ -24,6 +25,7 @@ pub(crate) struct Meter {
     /// How long an answer is waited for; `None` is for ever.
     limit: Option<Duration>,
     counts: Counts,
+    slowest: Slowest,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +60,7 @@ impl Meter {
     /// `statement_timeout` is the server's own limit; zero is none.
     pub(crate) fn new(role: Role, slow: Duration, statement_timeout: Duration) -> Self {
         let limit = (!statement_timeout.is_zero()).then(|| statement_timeout.saturating_add(GRACE));
-        Self { role, slow, limit, counts: Counts::default() }
+        Self { role, slow, limit, counts: Counts::default(), slowest: Slowest::default() }
     }
 
     /// Carries out what the server answers within its own limit. A server or a network that is silent for longer is given
@@ -73,6 +75,10 @@ impl Meter {
     pub(crate) fn count<T>(&self, statement: StatementRef<'_>, began: Instant, outcome: &Result<T, Error>) {
         let elapsed = began.elapsed();
         self.count_start(outcome);
+        // Reports are few; of the service's statements only the slow ones may cost anything here.
+        if self.role == Role::Admin || elapsed >= self.slow {
+            self.slowest.count(statement, elapsed, SystemTime::now());
+        }
         if elapsed < self.slow {
             return;
         }
@@ -105,6 +111,11 @@ impl Meter {
 
     pub(crate) fn count_retry(&self) {
         add(&self.counts.retries);
+    }
+
+    /// Statements that took the most time: all of the admin role, those that are slow of the others.
+    pub(crate) fn slowest(&self) -> Vec<SlowStatement> {
+        self.slowest.report()
     }
 
     pub(crate) fn report(&self) -> QueryCounts {

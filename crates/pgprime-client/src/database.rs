@@ -1,5 +1,7 @@
 //! The database as an application sees it: three roles, their sizes, one report.
 
+#[cfg(feature = "cache")]
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,21 +9,33 @@ use pgprime_pool::Limit;
 use serde::Serialize;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+#[cfg(feature = "cache")]
+use tokio_postgres::types::ToSql;
 
 use crate::access::Access;
-use crate::config::{DatabaseConfig, LiveLimits, PoolSize, Sizes};
+#[cfg(feature = "cache")]
+use crate::cached::Cached;
+use crate::config::{AdminConfig, DatabaseConfig, LiveLimits, PoolSize, Sizes};
 use crate::connect;
-use crate::connection::Common;
+use crate::connection::{Announcer, Common};
+#[cfg(feature = "cache")]
+use crate::connection::{StatementRef, WriteReport};
 use crate::connector::Connector;
 use crate::consistency::{Freshness, Session};
 use crate::counters::{Meter, QueryCounts};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+#[cfg(feature = "cache")]
+use crate::outside::{self, Listener};
 use crate::pool::{Pool, PoolOptions, PoolReport};
 use crate::replica::{Replica, ReplicaReport};
+#[cfg(feature = "cache")]
+use crate::results::{ResultCacheReport, Results};
 use crate::roles::Roles;
 use crate::session::Role;
+use crate::slowest::SlowStatement;
 use crate::tls::Tls;
+use crate::yielding::{Gate, HeldCounts};
 
 /// How often the replica's lag is looked at: often enough to notice it well before the default limit of 5 s.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -48,7 +62,15 @@ pub struct Database {
 #[derive(Debug)]
 struct Owner {
     roles: Arc<Roles>,
+    #[cfg(feature = "cache")]
+    results: Option<Arc<Results>>,
+    #[cfg(feature = "cache")]
+    announcer: Announcer,
+    /// Ends with this value.
+    #[cfg(feature = "cache")]
+    _listener: Option<Listener>,
     sizes: Sizes,
+    admin: AdminConfig,
     watch: Option<AbortHandle>,
 }
 
@@ -71,6 +93,12 @@ pub struct DatabaseReport {
     pub admin: RoleReport,
     /// Whether reads go to the replica, and why not; `null` without one.
     pub replica: Option<ReplicaReport>,
+    /// The cached reads; `null` where no cache is configured.
+    #[cfg(feature = "cache")]
+    pub cache: Option<ResultCacheReport>,
+    /// What writers said to the cache; `null` where none is configured.
+    #[cfg(feature = "cache")]
+    pub writes: Option<WriteReport>,
 }
 
 /// One role at one moment.
@@ -80,6 +108,11 @@ pub struct RoleReport {
     pub pool: Option<PoolReport>,
     /// What its statements came to.
     pub queries: QueryCounts,
+    /// Statements held back for the service's sake; `null` for roles that nothing holds back.
+    pub held: Option<HeldCounts>,
+    /// At most ten statements that took the most time in all, of a hundred that are remembered: all of the admin role,
+    /// of the others those that were slow. Not those whose rows were streamed.
+    pub slowest: Vec<SlowStatement>,
 }
 
 impl Database {
@@ -95,12 +128,26 @@ impl Database {
         for note in &sizes.notes {
             tracing::info!("{note}");
         }
+        #[cfg(feature = "cache")]
+        let results = Results::open(&config).await?;
+        #[cfg(feature = "cache")]
+        let listener = match &results {
+            Some(results) => outside::listen(&config, results).await?,
+            None => None,
+        };
+        #[cfg(feature = "cache")]
+        let announcer = results.clone().map(Announcer::new).unwrap_or_default();
+        #[cfg(not(feature = "cache"))]
+        let announcer = Announcer::default();
         // One budget for both, so that a configured admin pool never adds to what was calculated.
         let budget = Limit::new(sizes.main.max.saturating_add(sizes.admin.max));
-        let main = start(&config, Role::Main, config.endpoint()?, sizes.main, Arc::clone(&budget));
-        let admin = start(&config, Role::Admin, config.endpoint()?, sizes.admin, budget);
+        let main =
+            start(&config, Role::Main, config.endpoint()?, sizes.main, Arc::clone(&budget), &announcer);
+        let admin = start(&config, Role::Admin, config.endpoint()?, sizes.admin, budget, &announcer);
         let read = match (config.read_endpoint()?, sizes.read) {
-            (Some(endpoint), Some(size)) => Some(start(&config, Role::Read, endpoint, size, Limit::new(0))),
+            (Some(endpoint), Some(size)) => {
+                Some(start(&config, Role::Read, endpoint, size, Limit::new(0), &announcer))
+            }
             _ => None,
         };
         let (is_warm, ()) = tokio::join!(main.warm_up(), warm_up_replica(read.as_ref()));
@@ -113,6 +160,7 @@ impl Database {
             admin,
             replica,
             retry: config.retry,
+            gate: config.admin.yield_to_service.then(Gate::default),
             meters: [
                 meter(Role::Main, config.statement_timeout),
                 meter(Role::Read, config.statement_timeout),
@@ -126,7 +174,20 @@ impl Database {
             }
             None => None,
         };
-        Ok(Self { owner: Arc::new(Owner { roles, sizes, watch }) })
+        Ok(Self {
+            owner: Arc::new(Owner {
+                roles,
+                #[cfg(feature = "cache")]
+                results,
+                #[cfg(feature = "cache")]
+                announcer,
+                #[cfg(feature = "cache")]
+                _listener: listener,
+                sizes,
+                admin: config.admin,
+                watch,
+            }),
+        })
     }
 
     /// The service's own statements, and all writes.
@@ -155,12 +216,19 @@ impl Database {
         &self.owner.sizes
     }
 
+    /// How much of the database the admin pool may use.
+    pub fn admin_config(&self) -> &AdminConfig {
+        &self.owner.admin
+    }
+
     /// All pools at this moment.
     pub fn report(&self) -> DatabaseReport {
         let roles = &self.owner.roles;
         let role = |role, pool: Option<&Pool<Connector>>| RoleReport {
             pool: pool.map(Pool::report),
             queries: roles.meter(role).report(),
+            held: roles.gate.as_ref().filter(|_| role == Role::Admin).map(Gate::report),
+            slowest: roles.meter(role).slowest(),
         };
         let replica = roles.replica.as_deref();
         DatabaseReport {
@@ -168,6 +236,10 @@ impl Database {
             read: role(Role::Read, replica.map(|replica| &replica.pool)),
             admin: role(Role::Admin, Some(&roles.admin)),
             replica: replica.map(Replica::report),
+            #[cfg(feature = "cache")]
+            cache: self.owner.results.as_deref().map(Results::report),
+            #[cfg(feature = "cache")]
+            writes: self.owner.results.as_ref().map(|_| self.owner.announcer.report()),
         }
     }
 
@@ -187,6 +259,45 @@ impl Database {
 
     fn access(&self, role: Role) -> Access {
         Access::new(Arc::clone(&self.owner.roles), role)
+    }
+}
+
+#[cfg(feature = "cache")]
+impl Database {
+    /// A read that is served from the cache where it can be: see [`Cached`] for what can be said of it.
+    ///
+    /// The tables it depends on are found by themselves, behind views and functions, too; a write to one of them through
+    /// this library ends what was kept, and nobody is served what is older than a commit that has returned.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use pgprime_client::{Database, Error, Role};
+    /// # async fn example(database: Database, product: i64) -> Result<(), Error> {
+    /// let rows = database
+    ///     .cached("SELECT day, quotes FROM daily_quotes WHERE product = $1 ORDER BY day", &[&product])
+    ///     .on(Role::Admin)
+    ///     .ttl(Duration::from_secs(300))
+    ///     .fetch()
+    ///     .await?;
+    /// for row in rows.iter() {
+    ///     println!("{}: {}", row.get::<_, String>("day"), row.get::<_, i64>("quotes"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn cached<'a>(
+        &'a self,
+        statement: impl Into<StatementRef<'a>>,
+        parameters: &'a [&'a (dyn ToSql + Sync)],
+    ) -> Cached<'a> {
+        let Owner { roles, results, .. } = &*self.owner;
+        Cached::new(roles, results.as_ref(), statement.into(), parameters, Location::caller())
+    }
+
+    /// The store of cached reads, for what changes tables without this library: a view's refresh, a notification.
+    pub fn cache(&self) -> Option<&pgprime_cache::Cache> {
+        self.owner.results.as_deref().map(Results::cache)
     }
 }
 
@@ -225,11 +336,12 @@ fn start(
     (endpoint, tls): (Endpoint, Tls),
     size: PoolSize,
     budget: Arc<Limit>,
+    announcer: &Announcer,
 ) -> Pool<Connector> {
     let settings = config.session_settings(role);
     // The admin pool lives on statements of its own.
     let statements = if role == Role::Admin { Vec::new() } else { config.statements.clone() };
-    let common = Common::new(endpoint, tls, role, settings, statements);
+    let common = Common::new(endpoint, tls, role, settings, statements).announcing(announcer.clone());
     let options = PoolOptions {
         timeout: config.timeout,
         connect_timeout: config.connect_timeout,

@@ -53,6 +53,18 @@ pub enum Error {
         /// Why the last attempt to connect failed.
         cause: Arc<ConnectError>,
     },
+    /// A statement of the admin role was not begun, as requests waited for connections of the main pool all the while.
+    #[error(
+        "pool admin: not begun within {}, as requests wait for connections of pool main ({waiting} now); try again when the \
+         service is less busy",
+        Span(*waited)
+    )]
+    HeldBack {
+        /// Requests that wait for the main pool now.
+        waiting: u32,
+        /// How long this one has waited.
+        waited: Duration,
+    },
     /// The pool has been closed.
     #[error("pool {0} is closed; no connection is handed out any more")]
     Closed(&'static str),
@@ -92,7 +104,7 @@ impl Error {
     /// The step that failed.
     pub fn step(&self) -> Step {
         match self {
-            Self::Exhausted(_) | Self::Closed(_) => Step::Wait,
+            Self::Exhausted(_) | Self::HeldBack { .. } | Self::Closed(_) => Step::Wait,
             Self::Down { cause, .. } => cause.step(),
             Self::Query { .. } | Self::Rows { .. } => Step::Query,
             Self::CommitUncertain { .. } => Step::Commit,
@@ -104,7 +116,7 @@ impl Error {
     /// the database gave up a transaction for another's sake (serialization failure, deadlock).
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Exhausted(_) | Self::Down { .. } => true,
+            Self::Exhausted(_) | Self::HeldBack { .. } | Self::Down { .. } => true,
             Self::Query { source } => source.code().is_some_and(is_conflict),
             Self::Closed(_)
             | Self::CommitUncertain { .. }
@@ -127,7 +139,7 @@ impl Error {
     /// connections, 08001 unable to connect, 08007 transaction resolution unknown).
     pub fn sqlstate(&self) -> &str {
         match self {
-            Self::Exhausted(_) => "53300",
+            Self::Exhausted(_) | Self::HeldBack { .. } => "53300",
             Self::Down { cause, .. } => cause.sqlstate(),
             Self::Closed(_) => "57P03",
             Self::Query { source } => match source.code() {
@@ -172,6 +184,10 @@ pub enum QueryError {
     /// What the database or the driver said.
     #[error("{}", describe(.0))]
     Driver(#[source] tokio_postgres::Error),
+    /// A column of a kept result cannot be read.
+    #[cfg(feature = "cache")]
+    #[error("{0}")]
+    Cell(#[source] crate::cell::CellError),
     /// Nobody said anything: the server or the network hangs.
     #[error("no answer within {}, which is longer than statement_timeout; whether it was carried out is not known", Span(*after))]
     Silent {
@@ -184,6 +200,8 @@ impl QueryError {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Driver(error) => error.code(),
+            #[cfg(feature = "cache")]
+            Self::Cell(_) => None,
             Self::Silent { .. } => None,
         }
     }
@@ -191,6 +209,8 @@ impl QueryError {
     fn is_lost(&self) -> bool {
         match self {
             Self::Driver(error) => is_lost(error),
+            #[cfg(feature = "cache")]
+            Self::Cell(_) => false,
             Self::Silent { .. } => true,
         }
     }

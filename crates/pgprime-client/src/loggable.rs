@@ -1,13 +1,18 @@
 //! SQL as it may stand in a log: without the values in it.
 
-/// Characters of a statement in a log line at most.
-const TEXT_CHARS_MAX: usize = 200;
+/// Bytes of a statement in a log line; its last word may go beyond.
+const TEXT_BYTES_MAX: usize = 200;
 
 /// The text with its literals and comments replaced, in one line, cut to a length that a log bears. What looks doubtful is
 /// replaced: a log line may lack a word, never tell a value.
 pub(crate) fn without_values(sql: &str) -> String {
+    normalized(sql, TEXT_BYTES_MAX)
+}
+
+/// As [`without_values`], cut at this length.
+pub(crate) fn normalized(sql: &str, bytes_max: usize) -> String {
     let mut scanner = Scanner { rest: sql, text: String::new() };
-    while !scanner.rest.is_empty() && scanner.text.chars().count() < TEXT_CHARS_MAX {
+    while !scanner.rest.is_empty() && scanner.text.len() < bytes_max {
         scanner.step();
     }
     if !scanner.rest.is_empty() {
@@ -115,6 +120,6 @@ mod tests {
         }
         let long = format!("SELECT {}", "column_name, ".repeat(100));
         let text = without_values(&long);
-        assert!(text.ends_with('…') && text.chars().count() < TEXT_CHARS_MAX + 20);
+        assert!(text.ends_with('…') && text.chars().count() < TEXT_BYTES_MAX + 20);
     }
 }

@@ -170,6 +170,17 @@ impl<M: Connector> Pool<M> {
         self.owner.maintenance.abort();
     }
 
+    /// Tasks that wait for a connection because all are in use; none while the database is out of reach.
+    pub(crate) fn waiting(&self) -> u32 {
+        let state = self.owner.shared.lock();
+        if state.is_failing() { 0 } else { state.waiting() }
+    }
+
+    /// How long a task waits unless it says otherwise.
+    pub(crate) fn wait(&self) -> Duration {
+        self.owner.shared.options.timeout
+    }
+
     /// The pool in numbers.
     pub(crate) fn report(&self) -> PoolReport {
         self.owner.shared.lock().report(clock())

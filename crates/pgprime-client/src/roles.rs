@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::TryFutureExt as _;
 
@@ -16,6 +16,7 @@ use crate::replica::Replica;
 use crate::retry::RetryPolicy;
 use crate::session::{Path, Role};
 use crate::transaction::{TransactionOptions, Writes};
+use crate::yielding::Gate;
 
 /// Where a connection leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) struct Roles {
     /// The replica, where one is configured.
     pub(crate) replica: Option<Arc<Replica>>,
     pub(crate) retry: RetryPolicy,
+    /// What holds back statements of the admin role while the service waits; `None` where nothing does.
+    pub(crate) gate: Option<Gate>,
     /// Of main, read and admin.
     pub(crate) meters: [Arc<Meter>; 3],
 }
@@ -73,6 +76,9 @@ impl Roles {
         at: &'static Location<'static>,
     ) -> impl Future<Output = Result<(PooledConnection, Side), Error>> + Send + '_ {
         async move {
+            if let (Role::Admin, Some(gate)) = (role, &self.gate) {
+                return Box::pin(self.lease_behind(gate, wait, at)).await;
+            }
             let (pool, side) = self.pool(role);
             let replica = self.replica.as_deref().filter(|_| (role, side) == (Role::Read, Side::Own));
             match replica {
@@ -80,6 +86,27 @@ impl Roles {
                 Some(replica) => Box::pin(self.lease_from(replica, wait, at)).await,
             }
         }
+    }
+
+    /// A connection for the role if one idles, and nothing holds it back.
+    #[track_caller]
+    pub(crate) fn try_lease(&self, role: Role) -> Option<PooledConnection> {
+        let is_held = role == Role::Admin && self.gate.is_some() && self.main.waiting() > 0;
+        if is_held { None } else { self.pool(role).0.try_acquire().map(PooledConnection::new) }
+    }
+
+    /// A connection of the admin pool, once the service does not wait. It is taken first, so that what is asked last
+    /// before a statement begins is how the service is.
+    async fn lease_behind(
+        &self,
+        gate: &Gate,
+        wait: Option<Duration>,
+        at: &'static Location<'static>,
+    ) -> Result<(PooledConnection, Side), Error> {
+        let began = Instant::now();
+        let connection = acquire(&self.admin, wait, at).await?;
+        gate.pass(&self.main, began, wait.unwrap_or(self.admin.wait())).await?;
+        Ok((connection, Side::Own))
     }
 
     /// A connection to the replica, or to the main database when the replica fails meanwhile.

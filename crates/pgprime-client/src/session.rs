@@ -66,8 +66,12 @@ pub struct SessionSettings {
     pub statement_timeout: Option<Duration>,
     /// `idle_in_transaction_session_timeout`, whole milliseconds; zero means no limit.
     pub idle_in_transaction_timeout: Option<Duration>,
+    /// `lock_timeout`, whole milliseconds; zero means no limit.
+    pub lock_timeout: Option<Duration>,
     /// `work_mem` as PostgreSQL writes it: `64MB`.
     pub work_mem: Option<String>,
+    /// `max_parallel_workers_per_gather`: processes that a statement may have beside its own.
+    pub parallel_workers_max: Option<u32>,
     /// Whether writes are refused (`default_transaction_read_only`).
     pub read_only: bool,
 }
@@ -100,7 +104,9 @@ impl SessionSettings {
         let values = [
             ("statement_timeout", ms(self.statement_timeout)),
             ("idle_in_transaction_session_timeout", ms(self.idle_in_transaction_timeout)),
+            ("lock_timeout", ms(self.lock_timeout)),
             ("work_mem", self.work_mem.clone()),
+            ("max_parallel_workers_per_gather", self.parallel_workers_max.map(|count| count.to_string())),
         ];
         values.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)))
     }
@@ -120,14 +126,18 @@ mod tests {
         let settings = SessionSettings {
             statement_timeout: Some(Duration::from_secs(30)),
             idle_in_transaction_timeout: Some(Duration::ZERO),
+            lock_timeout: Some(Duration::from_secs(5)),
             work_mem: Some("64 MB".to_owned()),
+            parallel_workers_max: Some(0),
             read_only: true,
         };
-        let expected = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=0 -c work_mem=64\\ MB \
-                        -c geqo=off -c default_transaction_read_only=on";
+        let expected = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=0 -c lock_timeout=5000 \
+                        -c work_mem=64\\ MB -c max_parallel_workers_per_gather=0 -c geqo=off \
+                        -c default_transaction_read_only=on";
         assert_eq!(settings.startup_options(Some("-c geqo=off")), expected);
         let sql = "SET LOCAL statement_timeout = '30000';SET LOCAL idle_in_transaction_session_timeout = '0';\
-                   SET LOCAL work_mem = '64 MB';";
+                   SET LOCAL lock_timeout = '5000';SET LOCAL work_mem = '64 MB';\
+                   SET LOCAL max_parallel_workers_per_gather = '0';";
         assert_eq!(settings.in_transaction().as_deref(), Some(sql));
         assert_eq!(SessionSettings::default().in_transaction(), None);
         assert_eq!(SessionSettings::default().startup_options(None), "");

@@ -71,6 +71,8 @@ pub struct Transaction {
 #[derive(Debug)]
 struct Running {
     connection: PooledConnection,
+    #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only cached reads ask for it"))]
+    isolation: Isolation,
     meter: Arc<Meter>,
     state: State,
 }
@@ -107,10 +109,11 @@ impl Transaction {
     pub(crate) async fn begin(
         connection: PooledConnection,
         begin: &str,
+        isolation: Isolation,
         meter: Arc<Meter>,
     ) -> Result<Self, Error> {
         meter.within(connection.begin(begin)).await?;
-        Ok(Self { running: Arc::new(Running { connection, meter, state: State::default() }) })
+        Ok(Self { running: Arc::new(Running { connection, isolation, meter, state: State::default() }) })
     }
 
     /// All rows of a statement.
@@ -293,7 +296,7 @@ impl Transaction {
 
     async fn roll_back(&self) {
         // A connection that cannot roll back is not clean, and closed when it is returned.
-        let Running { connection, meter, state } = &*self.running;
+        let Running { connection, meter, state, .. } = &*self.running;
         if !state.has(LOST)
             && let Err(error) = meter.within(connection.end("ROLLBACK")).await
         {
@@ -304,6 +307,36 @@ impl Transaction {
     /// The connection, unless the closure left a handle behind.
     fn into_connection(self) -> Option<PooledConnection> {
         Arc::into_inner(self.running).map(|running| running.connection)
+    }
+}
+
+/// What cached reads need to know of it.
+#[cfg(feature = "cache")]
+impl Transaction {
+    /// The pool it runs on.
+    pub(crate) fn role(&self) -> crate::session::Role {
+        self.running.connection.role()
+    }
+
+    /// Why it may see something else than others do, if it may.
+    pub(crate) fn sees_apart(&self) -> Option<&'static str> {
+        let Running { connection, isolation, state, .. } = &*self.running;
+        if state.has(ENDED | FAILED) {
+            return Some("the transaction is over, or has failed");
+        }
+        if *isolation != Isolation::ReadCommitted {
+            return Some("the transaction sees one moment with all its statements");
+        }
+        if connection.has_written() {
+            return Some("the transaction has written");
+        }
+        connection.is_touched().then_some("the transaction may have changed its session's settings")
+    }
+
+    /// What the database says of a statement, without running it.
+    pub(crate) async fn describe(&self, sql: &str) -> Result<crate::results::Described, Error> {
+        let outcome = self.running.meter.within(self.connection()?.describe(sql)).await;
+        self.note(outcome)
     }
 }
 

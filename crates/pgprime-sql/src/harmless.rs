@@ -90,7 +90,7 @@ pub(super) const HARMLESS_SAMPLING: &[&str] = &["bernoulli", "system"];
 /// Nodes of a statement's tree that compute, combine and order, by the names of the parser's structs; sorted. A kind of node
 /// that a later grammar brings is not executed before it is here.
 #[rustfmt::skip]
-pub(super) const HARMLESS_NODES: &[&str] = &[
+pub const HARMLESS_NODES: &[&str] = &[
     "AArrayExpr", "AConst", "AExpr", "AIndices", "AIndirection", "AStar", "Alias", "BitString", "BoolExpr",
     "Boolean", "BooleanTest", "CaseExpr", "CaseWhen", "CoalesceExpr", "CollateClause", "ColumnDef",
     "ColumnRef", "CommonTableExpr", "CteCycleClause", "CteSearchClause", "Float", "FuncCall", "GroupingFunc",

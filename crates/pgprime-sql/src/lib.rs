@@ -16,11 +16,13 @@ mod names;
 mod nesting;
 mod parser;
 mod placeholders;
+mod plpgsql;
 mod position;
 mod refusal;
 mod rewrite;
 mod safety;
 mod scopes;
+mod script;
 mod statement;
 mod tree;
 
@@ -30,10 +32,12 @@ pub use names::{FunctionName, OperatorName, TableName, TypeName};
 pub use nesting::NESTING_MAX;
 pub use parser::TEXT_BYTES_MAX;
 pub use placeholders::{ColumnPlace, ParameterPlace};
+pub use plpgsql::PlpgsqlBody;
 pub use position::Position;
 pub use refusal::{Refusal, RefusalReason};
+pub use script::with_statements;
 pub use statement::Statement;
 
-pub use harmless::HARMLESS_FUNCTIONS;
+pub use harmless::{HARMLESS_FUNCTIONS, HARMLESS_NODES};
 pub use names::quoted;
 pub use tree::{Node, Tree};

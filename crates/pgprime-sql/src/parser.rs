@@ -3,7 +3,7 @@
 use std::thread;
 
 use pg_query::protobuf;
-use pg_query::protobuf::{ScanToken, Token};
+use pg_query::protobuf::{RawStmt, ScanToken, Token};
 
 use super::error::SqlError;
 use super::nesting::{self, NESTING_MAX};
@@ -33,10 +33,28 @@ pub(super) struct Parsed {
     pub(super) tokens: Vec<ScanToken>,
 }
 
-/// Parses a text and hands what it holds to `then`, all on a thread with stack enough for the deepest tree that is read.
+/// Parses a text that is one statement and hands what it holds to `then`, on a thread with stack enough for the deepest tree
+/// that is read.
 pub(super) fn parse_then<T: Send>(
     text: &str,
     then: impl FnOnce(Parsed) -> Result<T, SqlError> + Send,
+) -> Result<T, SqlError> {
+    // The library's scanner must not be given a text without any token.
+    if is_white(text) {
+        return Err(SqlError::Empty);
+    }
+    on_deep_stack(text, || parse(text).and_then(then))
+}
+
+/// Nothing but what PostgreSQL's grammar takes for white space.
+pub(super) fn is_white(text: &str) -> bool {
+    text.bytes().all(|byte| WHITE_SPACE.contains(&byte))
+}
+
+/// Does something with a text of bearable length on a thread with stack enough for the deepest tree that is read.
+pub(super) fn on_deep_stack<T: Send>(
+    text: &str,
+    work: impl FnOnce() -> Result<T, SqlError> + Send,
 ) -> Result<T, SqlError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(SqlError::TooLong { bytes: text.len(), bytes_max: TEXT_BYTES_MAX });
@@ -44,31 +62,32 @@ pub(super) fn parse_then<T: Send>(
     if let Some(zero) = text.find('\0') {
         return Err(SqlError::ZeroByte { position: Position::at(text, zero) });
     }
-    // The library's scanner must not be given a text without any token.
-    if text.bytes().all(|byte| WHITE_SPACE.contains(&byte)) {
-        return Err(SqlError::Empty);
-    }
     let failed = |reason: String| SqlError::Parser { reason };
     thread::scope(|scope| {
         let builder = thread::Builder::new().name("sql".to_owned()).stack_size(STACK_BYTES);
-        let worker = builder.spawn_scoped(scope, || parse(text).and_then(then));
+        let worker = builder.spawn_scoped(scope, work);
         let worker = worker.map_err(|error| failed(format!("no thread to do so: {error}")))?;
         worker.join().map_err(|_| failed("the parser stopped".to_owned()))?
     })
 }
 
-fn parse(text: &str) -> Result<Parsed, SqlError> {
+/// The statements of a text, all of them, with the text's tokens.
+pub(super) fn statements(text: &str) -> Result<(Vec<RawStmt>, Vec<ScanToken>), SqlError> {
     let tokens = tokens(text)?;
     if let Some(offset) = nesting::first_too_deep(&tokens) {
         return Err(SqlError::TooDeep { position: Position::at(text, offset), nesting_max: NESTING_MAX });
     }
-    let mut statements = match pg_query::parse(text, 0) {
-        Ok(parsed) => parsed.protobuf.stmts,
+    match pg_query::parse(text, 0) {
+        Ok(parsed) => Ok((parsed.protobuf.stmts, tokens)),
         Err(error) if message_of(&error).contains(TOO_DEEP) => {
-            return Err(SqlError::TooDeep { position: Position::at(text, 0), nesting_max: NESTING_MAX });
+            Err(SqlError::TooDeep { position: Position::at(text, 0), nesting_max: NESTING_MAX })
         }
-        Err(error) => return Err(syntax_error(text, &tokens, &error)),
-    };
+        Err(error) => Err(syntax_error(text, &tokens, &error)),
+    }
+}
+
+fn parse(text: &str) -> Result<Parsed, SqlError> {
+    let (mut statements, tokens) = statements(text)?;
     if let [_, second, ..] = statements.as_slice() {
         let offset = usize::try_from(second.stmt_location).unwrap_or(0);
         let second = first_token_from(&tokens, offset).unwrap_or(offset);

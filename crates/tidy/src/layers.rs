@@ -11,16 +11,17 @@ const LAYERS: &[(&str, u8)] = &[
     ("pgprime-sql", 0),
     ("pgprime-pool", 1),
     ("pgprime-cache", 1),
+    ("pgprime-footprint", 1),
     ("pgprime-cluster", 1),
     ("pgprime-pooler", 2),
     ("pgprime-client", 2),
     ("pgprime-advisor", 3),
     ("pgprime-planner", 3),
     ("pgprime-views", 3),
-    ("pgprime-monitor", 3),
-    ("pgprime-api", 4),
-    ("pgprime-demo", 4),
-    ("pgprime", 5),
+    ("pgprime-monitor", 4),
+    ("pgprime-api", 5),
+    ("pgprime-demo", 6),
+    ("pgprime", 7),
 ];
 
 /// What tests of any crate may use: a database, and load on it.
@@ -69,7 +70,8 @@ fn check_tables(table: &DeTable<'_>, each: &mut impl FnMut(&str, usize, bool)) {
 
 /// Why crate `name` may not depend on `dependency`, if so.
 fn judge(name: &str, dependency: &str, for_tests: bool) -> Option<String> {
-    if !is_ours(dependency) || for_tests && TEST_TOOLS.contains(&dependency) {
+    // A crate's tests may ask for the crate itself, with its features.
+    if !is_ours(dependency) || for_tests && (dependency == name || TEST_TOOLS.contains(&dependency)) {
         return None;
     }
     let Some(below) = layer(dependency) else { return Some(unknown(dependency)) };

@@ -108,6 +108,7 @@ impl Problem {
 fn database(error: &Error) -> Answer {
     match error {
         Error::Exhausted(_) => Answer::later("busy", "all database connections are in use; try again", 1),
+        Error::HeldBack { .. } => Answer::later("busy", "reports wait for the service; try again", 5),
         Error::Down { .. } => Answer::later("database-down", "the database is out of reach; try again", 2),
         Error::Closed(_) => Answer::later("stopping", "this instance is being stopped; ask another", 1),
         Error::CommitUncertain { .. } => {

@@ -40,7 +40,7 @@ impl Scripts {
 
     pub(crate) fn look(&self, names: &Names, tables: &Tables, ttl: Duration) -> ScriptInvocation<'_> {
         let mut call = self.look.prepare_invoke();
-        call.key(names.generation());
+        call.key(names.generation()).key(names.everything());
         add_keys(&mut call, names, tables);
         call.arg(names.token()).arg(millis(ttl));
         call
@@ -57,13 +57,14 @@ impl Scripts {
         let mut call = self.begin.prepare_invoke();
         add_keys(&mut call, names, tables);
         call.arg(names.writer(writer)).arg(millis(lease)).arg(names.token()).arg(millis(ttl));
+        call.arg(names.everything());
         call
     }
 
     /// Of `changes`, those of tables.
     pub(crate) fn change(&self, names: &Names, changes: &[Change], ttl: Duration) -> ScriptInvocation<'_> {
         let mut call = self.change.prepare_invoke();
-        call.arg(names.token()).arg(millis(ttl));
+        call.arg(names.token()).arg(millis(ttl)).arg(names.everything());
         for change in changes {
             let Change::Tables { tables, writer } = change else { continue };
             for table in tables.iter() {
@@ -124,6 +125,11 @@ impl Names {
         format!("{{{}}}:generation", self.namespace)
     }
 
+    /// The table that stands for all.
+    fn everything(&self) -> String {
+        format!("{{{}}}:everything", self.namespace)
+    }
+
     pub(crate) fn entry(&self, key: &Key) -> String {
         format!("{}:entry:{{{key}}}", self.namespace)
     }
@@ -134,6 +140,9 @@ impl Names {
     }
 
     fn table(&self, table: &Table) -> Vec<u8> {
+        if table.is_everything() {
+            return self.everything().into_bytes();
+        }
         let mut name = format!("{{{}}}:table:", self.namespace).into_bytes();
         if table.as_bytes().len() <= TABLE_BYTES_MAX {
             name.extend_from_slice(table.as_bytes());

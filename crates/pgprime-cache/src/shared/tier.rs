@@ -231,6 +231,17 @@ impl SharedTier {
         }
     }
 
+    /// As `change_later`, once more at `when`: nobody knows when the change takes place, but by then it has.
+    pub(crate) fn change_at(&self, when: Instant, change: Change) {
+        let myself = self.myself.clone();
+        drop(self.runtime.spawn(async move {
+            tokio::time::sleep_until(when).await;
+            if let Some(tier) = myself.upgrade() {
+                tier.change_later(change);
+            }
+        }));
+    }
+
     /// As `change`, without waiting.
     pub(crate) fn change_later(&self, change: Change) {
         let number = lock(&self.debt).owe(change);
@@ -462,8 +473,9 @@ impl Drop for Attended<'_> {
 fn read_answer(answer: &[Vec<u8>], tables: usize) -> Option<(Seen, u64)> {
     let (heading, states) = answer.split_at_checked(3)?;
     let [run, time, generation] = heading else { return None };
-    // Without its run id a server that was restarted could not be told from one that was not.
-    if run.is_empty() || states.len() != tables * 2 {
+    // Without its run id a server that was restarted could not be told from one that was not. The first state is that of
+    // everything.
+    if run.is_empty() || states.len() != (tables + 1) * 2 {
         return None;
     }
     let server_ms = std::str::from_utf8(time).ok()?.parse().ok()?;

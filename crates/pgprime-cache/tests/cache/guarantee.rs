@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use pgprime_cache::{Cache, CacheConfig, Consistency, Policy, Reach, RedisConfig, Source};
 
 use crate::stress::{Load, World};
-use crate::support::{Redis, get, hour, memory_only, tables};
+use crate::support::{Redis, get, hour, memory_only, tables, until, until_up};
 
 const LOAD: Load = Load { writers: 6, readers: 24, writes_each: 150 };
 
@@ -157,5 +157,62 @@ async fn after_the_bound_every_instance_sees_it() {
     let _ = one.invalidate(&tables(&["t"])).await;
     // The bound itself is what is tested.
     tokio::time::sleep(bound).await;
+    assert_eq!(get(&other, "new").await.bytes, "new");
+}
+
+#[tokio::test]
+async fn a_writer_of_anything_is_one_of_every_table_on_all_instances() {
+    let redis = Redis::start();
+    let (one, other) = (redis.cache(1 << 20).await, redis.cache(1 << 20).await);
+    get(&one, "old").await;
+    let intent = one.begin_write_anything().await;
+    assert_eq!(intent.reach(), Reach::Everywhere);
+    for cache in [&one, &other] {
+        assert_eq!(get(cache, "meanwhile").await.source, Source::Filled);
+    }
+    intent.rolled_back().await;
+    assert_eq!(get(&one, "x").await.source, Source::Memory, "nothing has changed");
+    assert_eq!(get(&other, "x").await.source, Source::Redis, "nothing has changed");
+
+    assert_eq!(one.begin_write_anything().await.committed().await, Reach::Everywhere);
+    assert_eq!(get(&other, "new").await.bytes, "new");
+    assert_eq!(get(&one, "x").await.bytes, "new");
+    let ttl: i64 = redis.query(&["PTTL", "{pgprime}:everything"]);
+    assert_eq!(ttl, -1, "else all results would be given up at once when it expires");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_unknown_outcome_keeps_its_mark_for_the_whole_lease() {
+    let cache = memory_only().await;
+    let lease = CacheConfig::default().write_lease;
+    get(&cache, "old").await;
+    for intent in [cache.begin_write(&tables(&["t"])).await, cache.begin_write_anything().await] {
+        intent.unknown();
+    }
+    tokio::time::advance(lease - Duration::from_millis(1)).await;
+    assert_eq!(get(&cache, "meanwhile").await.source, Source::Filled);
+    assert_eq!(get(&cache, "still").await.source, Source::Filled);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(get(&cache, "new").await.bytes, "new");
+    assert_eq!(get(&cache, "x").await.source, Source::Memory);
+}
+
+#[tokio::test]
+async fn other_instances_hear_of_a_commit_of_unknown_outcome_though_redis_was_away() {
+    let mut redis = Redis::start();
+    let lease = Duration::from_millis(300);
+    let config = CacheConfig { write_lease: lease, redis: Some(redis.config()), ..CacheConfig::default() };
+    let (one, other) = (Cache::connect(config.clone()).await.unwrap(), Cache::connect(config).await.unwrap());
+    redis.kill();
+    let intent = one.begin_write(&tables(&["t"])).await;
+    assert_eq!(intent.reach(), Reach::Here);
+    redis.run();
+    until_up(&one).await;
+    until_up(&other).await;
+    get(&other, "old").await;
+    let epoch = || redis.query::<Option<String>>(&["HGET", "{pgprime}:table:t", "e"]);
+    let before = epoch();
+    intent.unknown();
+    until("Redis is told at the end of the lease", || epoch() != before).await;
     assert_eq!(get(&other, "new").await.bytes, "new");
 }

@@ -88,9 +88,15 @@ impl World {
                 .map(|&table| (table, self.database[table].fetch_add(1, Ordering::SeqCst) + 1))
                 .collect()
         };
+        let begin = || async {
+            match changed.len() == TABLES.len() {
+                true => cache.begin_write_anything().await,
+                false => cache.begin_write(&tables).await,
+            }
+        };
         let (committed, reach) = match random.u32(..10) {
             0 => {
-                let intent = cache.begin_write(&tables).await;
+                let intent = begin().await;
                 pause(random, 2).await;
                 intent.rolled_back().await;
                 return;
@@ -99,20 +105,20 @@ impl World {
             1 => (commit(), cache.invalidate(&tables).await),
             // A writer that loses its connection, or its patience.
             2 => {
-                let intent = cache.begin_write(&tables).await;
+                let intent = begin().await;
                 let committed = commit();
                 let ending = intent.committed();
                 let _ = tokio::time::timeout(Duration::from_micros(random.u64(..200)), ending).await;
                 (committed, Reach::Here)
             }
             3 => {
-                let intent = cache.begin_write(&tables).await;
+                let intent = begin().await;
                 let committed = commit();
                 drop(intent);
                 (committed, Reach::Here)
             }
             _ => {
-                let intent = cache.begin_write(&tables).await;
+                let intent = begin().await;
                 pause(random, 2).await;
                 let committed = commit();
                 pause(random, 2).await;

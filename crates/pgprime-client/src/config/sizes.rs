@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pgprime_capacity::{InputError, Inputs, Plan, PoolKind, ServiceTime, Shares};
 
+use super::admin::AdminConfig;
 use super::error::ConfigError;
 
 /// What a database says of its own limits.
@@ -46,11 +47,10 @@ pub(super) struct Load {
 }
 
 /// What the configuration asks for.
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     pub(super) min: Option<u32>,
     pub(super) max: Option<u32>,
-    pub(super) admin: Option<u32>,
-    pub(super) admin_share: f64,
+    pub(super) admin: &'a AdminConfig,
     pub(super) has_replica: bool,
 }
 
@@ -60,12 +60,12 @@ const UNKNOWN_REQUESTS_PER_S: f64 = 1.0;
 /// Given sizes win; what is not given is calculated.
 pub(super) fn calculate(
     load: &Load,
-    asked: &Asked,
+    asked: &Asked<'_>,
     configured_max: Option<u32>,
     live: Option<LiveLimits>,
 ) -> Result<Sizes, ConfigError> {
     check_order(asked.min, asked.max)?;
-    check_share(asked.admin_share)?;
+    check_share(asked.admin.share)?;
     let mut notes = Vec::new();
     let plan = match limits(configured_max, live) {
         Some(limits) => Some(plan(load, asked, limits)?),
@@ -83,6 +83,7 @@ pub(super) fn calculate(
         notes.extend(plan.findings.iter().map(|finding| finding.text.clone()));
         notes.extend(beyond_budget(load, plan, main, admin));
     }
+    notes.extend(asked.admin.memory_note(admin.max, load.instances));
     Ok(Sizes { main, read, admin, notes })
 }
 
@@ -124,7 +125,7 @@ fn limits(configured: Option<u32>, live: Option<LiveLimits>) -> Option<LiveLimit
     }
 }
 
-fn plan(load: &Load, asked: &Asked, limits: LiveLimits) -> Result<Plan, ConfigError> {
+fn plan(load: &Load, asked: &Asked<'_>, limits: LiveLimits) -> Result<Plan, ConfigError> {
     let service = ServiceTime::exponential(load.service_time.as_secs_f64() * 1_000.0).map_err(explain)?;
     let requests_per_s = load.requests_per_s.unwrap_or(UNKNOWN_REQUESTS_PER_S);
     let mut inputs = Inputs::new(requests_per_s, service, load.instances, limits.max_connections);
@@ -133,8 +134,8 @@ fn plan(load: &Load, asked: &Asked, limits: LiveLimits) -> Result<Plan, ConfigEr
     inputs.has_replica = asked.has_replica;
     let standard = Shares::default();
     // Without a replica, reads are the main pool's.
-    let read = if asked.has_replica { standard.read * (1.0 - asked.admin_share) } else { 0.0 };
-    inputs.shares = Shares { main: 1.0 - asked.admin_share - read, read, admin: asked.admin_share };
+    let read = if asked.has_replica { standard.read * (1.0 - asked.admin.share) } else { 0.0 };
+    inputs.shares = Shares { main: 1.0 - asked.admin.share - read, read, admin: asked.admin.share };
     pgprime_capacity::plan(&inputs).map_err(explain)
 }
 
@@ -151,7 +152,7 @@ fn explain(error: InputError) -> ConfigError {
     ConfigError::new(setting, format!("cannot be planned with: {}", error.problem), "")
 }
 
-fn size(asked: &Asked, plan: Option<&Plan>, kind: PoolKind) -> Result<PoolSize, ConfigError> {
+fn size(asked: &Asked<'_>, plan: Option<&Plan>, kind: PoolKind) -> Result<PoolSize, ConfigError> {
     let share = plan.and_then(|plan| plan.pools.iter().find(|share| share.pool == kind));
     let Some(max) = asked.max.or(share.map(|share| share.max_connections)) else {
         return Err(ConfigError::new(
@@ -166,14 +167,14 @@ fn size(asked: &Asked, plan: Option<&Plan>, kind: PoolKind) -> Result<PoolSize, 
 }
 
 /// It opens its connections as they are needed: a report can wait for a login.
-fn admin_size(asked: &Asked, plan: Option<&Plan>, main: PoolSize) -> PoolSize {
+fn admin_size(asked: &Asked<'_>, plan: Option<&Plan>, main: PoolSize) -> PoolSize {
     let share = plan.and_then(|plan| plan.pools.iter().find(|share| share.pool == PoolKind::Admin));
     let by_share = || {
-        let ratio = asked.admin_share / (1.0 - asked.admin_share);
+        let ratio = asked.admin.share / (1.0 - asked.admin.share);
         // At most 100,000, so it fits.
         (f64::from(main.max) * ratio).round().min(100_000.0) as u32
     };
-    let max = asked.admin.or(share.map(|share| share.max_connections)).unwrap_or_else(by_share);
+    let max = asked.admin.size.or(share.map(|share| share.max_connections)).unwrap_or_else(by_share);
     PoolSize { min: 0, max: max.max(1) }
 }
 
@@ -191,6 +192,8 @@ fn beyond_budget(load: &Load, plan: &Plan, main: PoolSize, admin: PoolSize) -> O
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     const LOAD: Load = Load {
@@ -199,26 +202,30 @@ mod tests {
         instances: 5,
         safety_margin: 0.8,
     };
-    const ASKED: Asked = Asked { min: None, max: None, admin: None, admin_share: 0.1, has_replica: false };
+    static ADMIN: LazyLock<AdminConfig> = LazyLock::new(AdminConfig::default);
 
-    fn sizes(load: &Load, asked: &Asked, max: Option<u32>) -> Sizes {
+    fn nothing_asked() -> Asked<'static> {
+        Asked { min: None, max: None, admin: &ADMIN, has_replica: false }
+    }
+
+    fn sizes(load: &Load, asked: &Asked<'_>, max: Option<u32>) -> Sizes {
         calculate(load, asked, max, None).unwrap()
     }
 
     #[test]
     fn sizes_are_calculated_from_load_and_budget() {
         // 100 × 0.8 ÷ 5 = 16 connections per instance, divided over main and admin; 20 ÷ 5 = 4 at the least.
-        let found = sizes(&LOAD, &ASKED, Some(100));
+        let found = sizes(&LOAD, &nothing_asked(), Some(100));
         assert_eq!(found.main.max + found.admin.max, 16);
         assert!((1..=4).contains(&found.main.min), "{found:?}");
         assert_eq!((found.read, found.admin.min), (None, 0));
-        let found = sizes(&LOAD, &Asked { has_replica: true, ..ASKED }, Some(100));
+        let found = sizes(&LOAD, &Asked { has_replica: true, ..nothing_asked() }, Some(100));
         assert_eq!(found.read.map(|read| read.max), Some(16));
     }
 
     #[test]
     fn given_sizes_win() {
-        let asked = Asked { min: Some(5), max: Some(20), ..ASKED };
+        let asked = Asked { min: Some(5), max: Some(20), ..nothing_asked() };
         let found = sizes(&LOAD, &asked, None);
         assert_eq!((found.main, found.admin), (PoolSize { min: 5, max: 20 }, PoolSize { min: 0, max: 2 }));
         let found = sizes(&LOAD, &asked, Some(100));
@@ -227,41 +234,59 @@ mod tests {
             found.notes.iter().any(|note| note.contains("more than the database's budget of 80")),
             "{found:?}"
         );
-        let found = sizes(&LOAD, &Asked { min: Some(50), admin: Some(7), ..ASKED }, Some(100));
+        let seven = AdminConfig { size: Some(7), ..AdminConfig::default() };
+        let found = sizes(&LOAD, &Asked { min: Some(50), admin: &seven, ..nothing_asked() }, Some(100));
         assert_eq!((found.main.min, found.admin.max), (found.main.max, 7));
     }
 
     #[test]
     fn the_smaller_limit_counts() {
         let live = LiveLimits { max_connections: 50, reserved_connections: 5 };
-        let both = calculate(&LOAD, &ASKED, Some(100), Some(live)).unwrap();
-        let only_live = calculate(&LOAD, &ASKED, None, Some(live)).unwrap();
+        let both = calculate(&LOAD, &nothing_asked(), Some(100), Some(live)).unwrap();
+        let only_live = calculate(&LOAD, &nothing_asked(), None, Some(live)).unwrap();
         assert_eq!(both, only_live);
         assert_eq!(both.main.max + both.admin.max, 8);
     }
 
     #[test]
     fn there_is_no_default() {
-        let error = calculate(&LOAD, &ASKED, None, None).unwrap_err().to_string();
+        let error = calculate(&LOAD, &nothing_asked(), None, None).unwrap_err().to_string();
         assert!(error.starts_with("DATABASE_POOL_MAX is not set, and cannot be calculated"), "{error}");
-        let unknown = sizes(&Load { requests_per_s: None, ..LOAD }, &ASKED, Some(100));
+        let unknown = sizes(&Load { requests_per_s: None, ..LOAD }, &nothing_asked(), Some(100));
         assert_eq!(unknown.main.min, 1);
         assert!(unknown.notes[0].contains("no load is stated"), "{unknown:?}");
     }
 
     #[test]
     fn nonsense_is_explained() {
+        let all = AdminConfig { share: 1.0, ..AdminConfig::default() };
         for (load, asked, expected) in [
-            (Load { instances: 0, ..LOAD }, ASKED, "instances cannot be planned with: 0 is not above 0"),
-            (Load { safety_margin: 1.5, ..LOAD }, ASKED, "safety_margin cannot be planned with: 1.5"),
+            (
+                Load { instances: 0, ..LOAD },
+                nothing_asked(),
+                "instances cannot be planned with: 0 is not above 0",
+            ),
+            (
+                Load { safety_margin: 1.5, ..LOAD },
+                nothing_asked(),
+                "safety_margin cannot be planned with: 1.5",
+            ),
             (
                 Load { requests_per_s: Some(f64::NAN), ..LOAD },
-                ASKED,
+                nothing_asked(),
                 "requests_per_s cannot be planned with: NaN",
             ),
-            (Load { service_time: Duration::ZERO, ..LOAD }, ASKED, "service_time cannot be planned with"),
-            (LOAD, Asked { admin_share: 1.0, ..ASKED }, "admin.share is 1"),
-            (LOAD, Asked { min: Some(2), max: Some(1), ..ASKED }, "DATABASE_POOL_MIN is 2, more than"),
+            (
+                Load { service_time: Duration::ZERO, ..LOAD },
+                nothing_asked(),
+                "service_time cannot be planned with",
+            ),
+            (LOAD, Asked { admin: &all, ..nothing_asked() }, "admin.share is 1"),
+            (
+                LOAD,
+                Asked { min: Some(2), max: Some(1), ..nothing_asked() },
+                "DATABASE_POOL_MIN is 2, more than",
+            ),
         ] {
             let error = calculate(&load, &asked, Some(100), None).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

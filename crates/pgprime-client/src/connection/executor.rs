@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
+use super::announce::Announcer;
 use super::learn::{KnownTypes, Learned, Within, learn};
 use super::state::{InFlight, SessionState, is_unsent};
 use crate::connect::{Opened, Server};
@@ -38,6 +39,7 @@ pub(crate) struct Common {
     pub(crate) tls: Tls,
     pub(crate) role: Role,
     pub(crate) settings: SessionSettings,
+    pub(super) announcer: Announcer,
     pub(super) statements: Configured,
     learned: Mutex<Lru<Arc<Learned>>>,
     /// Statements of the configuration that could not be prepared, and have been reported.
@@ -57,10 +59,19 @@ impl Common {
             tls,
             role,
             settings,
+            announcer: Announcer::default(),
             statements: Configured::new(statements),
             learned: Mutex::new(Lru::new(LEARNED_MAX)),
             reported: Mutex::default(),
         }
+    }
+
+    /// With somebody to say to what its sessions write. (Those of the read role write nothing.)
+    pub(crate) fn announcing(mut self, announcer: Announcer) -> Self {
+        if self.role != Role::Read {
+            self.announcer = announcer;
+        }
+        self
     }
 
     /// One warning for each statement, however many connections meet it.
@@ -109,6 +120,22 @@ impl Prepared {
     }
 }
 
+#[cfg(feature = "cache")]
+impl Prepared {
+    pub(super) fn described(&self) -> crate::results::Described {
+        use crate::results::CachedColumn;
+        let columns = match &self.how {
+            How::Named(statement) => {
+                statement.columns().iter().map(|it| CachedColumn::new(it.name(), it.type_())).collect()
+            }
+            How::Typed(learned) => {
+                learned.columns.iter().map(|(name, type_)| CachedColumn::new(name, type_)).collect()
+            }
+        };
+        crate::results::Described { parameters: self.types().to_vec(), columns }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum How {
     /// By its name in this session.
@@ -130,19 +157,21 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-/// Ends a request whose answer was read to its end, or failed.
-pub(super) fn settle<T>(request: InFlight, outcome: Result<T, Failure>) -> Result<T, Error> {
+/// Ends a request whose answer was read to its end, or failed. When it returns, what was written is known to be.
+pub(super) async fn settle<T>(request: InFlight, outcome: Result<T, Failure>) -> Result<T, Error> {
     match outcome {
         Ok(value) => {
-            request.finish();
+            request.finish().await;
             Ok(value)
         }
         Err(Failure::Driver(error)) => {
-            request.fail(&error);
+            if let Some(telling) = request.fail(&error) {
+                telling.await;
+            }
             Err(error.into())
         }
         Err(Failure::Usage(text)) => {
-            request.finish();
+            request.unsent().await;
             Err(Error::Usage(text))
         }
     }
@@ -154,8 +183,8 @@ impl Executor {
             client: opened.client,
             server: opened.server,
             path,
+            state: Arc::new(SessionState::new(common.announcer.clone())),
             common,
-            state: Arc::default(),
             prepared: Mutex::new(Lru::new(STATEMENTS_MAX)),
             turns: RwLock::new(()),
             types: tokio::sync::Mutex::default(),
@@ -218,9 +247,10 @@ impl Executor {
         Ok(())
     }
 
-    pub(super) async fn simple(&self, sql: &str) -> Result<(), Error> {
-        let request = self.state.request();
-        settle(request, self.client.batch_execute(sql).await.map_err(Failure::Driver))
+    /// A text without parameters, announced as its request says.
+    pub(super) async fn simple(&self, request: InFlight, sql: &str) -> Result<(), Error> {
+        let outcome = self.client.batch_execute(sql).await;
+        settle(request, outcome.map_err(Failure::Driver)).await
     }
 
     pub(super) async fn run(
@@ -335,7 +365,7 @@ impl Executor {
         Ok(learned)
     }
 
-    fn forget(&self, sql: &str) {
+    pub(super) fn forget(&self, sql: &str) {
         locked(&self.common.learned).remove(sql);
         let former = locked(&self.prepared).remove(sql);
         drop(former);

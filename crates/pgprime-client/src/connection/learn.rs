@@ -18,6 +18,9 @@ use crate::connect::cell;
 pub(crate) struct Learned {
     /// Types of its parameters.
     pub(crate) parameters: Vec<Type>,
+    /// Names and types of its columns.
+    #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only cached reads ask for them"))]
+    pub(crate) columns: Vec<(String, Type)>,
     /// Types of parameters and columns that are not PostgreSQL's own: a connection must have looked them up.
     pub(crate) custom: Vec<Oid>,
 }
@@ -90,10 +93,11 @@ async fn describe_once(client: &Client, sql: &str) -> Result<Learned, Error> {
     // Dropped at the end of this function, which makes the driver close it at once.
     let statement = client.prepare(sql).await?;
     let parameters = statement.params().to_vec();
-    let columns = statement.columns().iter().map(|column| column.type_());
-    let oids = parameters.iter().chain(columns).map(Type::oid);
+    let columns = statement.columns().iter();
+    let columns: Vec<_> = columns.map(|it| (it.name().to_owned(), it.type_().clone())).collect();
+    let oids = parameters.iter().chain(columns.iter().map(|(_, type_)| type_)).map(Type::oid);
     let custom = oids.filter(|oid| Type::from_oid(*oid).is_none()).collect();
-    Ok(Learned { parameters, custom })
+    Ok(Learned { parameters, columns, custom })
 }
 
 /// Drops what the driver has prepared in this transaction for itself, and remembers it by name and text.

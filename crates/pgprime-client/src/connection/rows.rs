@@ -3,11 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::{Stream, StreamExt};
 use tokio_postgres::Row;
 
+use super::announce::Telling;
 use super::state::InFlight;
 use crate::error::Error;
 
@@ -19,12 +20,22 @@ use crate::error::Error;
 pub struct RowStream<'a> {
     rows: Pin<Box<tokio_postgres::RowStream>>,
     in_flight: Option<InFlight>,
+    /// At the end, the word of what the statement wrote is on its way; whoever reads the end may rely on it.
+    telling: Option<Telling>,
+    /// What is to be said after it.
+    failure: Option<Error>,
     connection: PhantomData<&'a ()>,
 }
 
 impl RowStream<'_> {
     pub(crate) fn new(rows: tokio_postgres::RowStream, in_flight: InFlight) -> Self {
-        Self { rows: Box::pin(rows), in_flight: Some(in_flight), connection: PhantomData }
+        Self {
+            rows: Box::pin(rows),
+            in_flight: Some(in_flight),
+            telling: None,
+            failure: None,
+            connection: PhantomData,
+        }
     }
 
     /// The next row; `None` after the last one.
@@ -42,7 +53,13 @@ impl RowStream<'_> {
 
     /// Without the borrow: for a holder that keeps the connection along with it.
     pub(crate) fn detached(self) -> RowStream<'static> {
-        RowStream { rows: self.rows, in_flight: self.in_flight, connection: PhantomData }
+        RowStream {
+            rows: self.rows,
+            in_flight: self.in_flight,
+            telling: self.telling,
+            failure: self.failure,
+            connection: PhantomData,
+        }
     }
 }
 
@@ -50,18 +67,25 @@ impl Stream for RowStream<'_> {
     type Item = Result<Row, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.in_flight.is_none() {
-            return Poll::Ready(None);
+        if self.in_flight.is_some() {
+            let item = ready!(self.rows.as_mut().poll_next(cx));
+            let telling = match (&item, self.in_flight.take()) {
+                (Some(Ok(_)), request) => {
+                    self.in_flight = request;
+                    return Poll::Ready(item.map(|row| row.map_err(Error::from)));
+                }
+                (None, Some(request)) => Some(request.finish()),
+                (Some(Err(error)), Some(request)) => request.fail(error),
+                (_, None) => None,
+            };
+            self.telling = telling;
+            self.failure = item.and_then(Result::err).map(Error::from);
         }
-        let polled = self.rows.as_mut().poll_next(cx);
-        match &polled {
-            Poll::Ready(None) => self.in_flight.take().into_iter().for_each(InFlight::finish),
-            Poll::Ready(Some(Err(error))) => {
-                self.in_flight.take().into_iter().for_each(|request| request.fail(error));
-            }
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        if let Some(telling) = &mut self.telling {
+            ready!(Pin::new(telling).poll(cx));
+            self.telling = None;
         }
-        polled.map(|item| item.map(|row| row.map_err(Error::from)))
+        Poll::Ready(self.failure.take().map(Err))
     }
 }
 

@@ -132,6 +132,7 @@ fn a_heavy_report_never_delays_main() {
         let mut config = place.config();
         config.admin.size = Some(1);
         config.pool_max = Some(1);
+        config.admin.lock_timeout = Duration::ZERO;
         let database = connect(config).await;
         // The report runs for as long as this lock is held.
         let holder = place.connect().await;

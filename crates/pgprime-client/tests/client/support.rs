@@ -2,6 +2,7 @@
 
 mod logs;
 mod proxy;
+mod redis;
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use pgprime_cluster::{Cluster, ClusterOptions, Node, SharedCluster};
 
 pub(crate) use logs::{SECRET, lines_with};
 pub(crate) use proxy::{Cut, Proxy, Trigger};
+pub(crate) use redis::{Redis, is_up};
 
 /// A hang is a failure, and no test takes nearly so long, even on a busy machine.
 const TEST_TIME_MAX: Duration = Duration::from_secs(120);

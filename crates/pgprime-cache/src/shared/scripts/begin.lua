@@ -1,4 +1,5 @@
--- A writer is about to commit. KEYS: tables. ARGV: writer, lease in ms, a token never used before, time to live of epochs in ms.
+-- A writer is about to commit. KEYS: tables. ARGV: writer, lease in ms, a token never used before, time to live of epochs in
+-- ms, the key that stands for all tables and lives for ever.
 local time = redis.call('TIME')
 local lease = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
 for i = 1, #KEYS do
@@ -10,6 +11,6 @@ for i = 1, #KEYS do
     redis.call('HSET', key, 'e', ARGV[3])
   end
   redis.call('HSET', key, ARGV[1], string.format('%.0f', lease), 'm', ARGV[3])
-  redis.call('PEXPIRE', key, ARGV[4])
+  if key ~= ARGV[5] then redis.call('PEXPIRE', key, ARGV[4]) end
 end
 return 1

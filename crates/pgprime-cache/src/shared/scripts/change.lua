@@ -1,13 +1,13 @@
--- Tables have changed. KEYS: tables. ARGV: a token never used before, time to live of epochs in ms, then for each table the
--- writer that did it, '' for none.
+-- Tables have changed. KEYS: tables. ARGV: a token never used before, time to live of epochs in ms, the key that stands for all
+-- tables and lives for ever, then for each table the writer that did it, '' for none.
 for i = 1, #KEYS do
-  local key, writer = KEYS[i], ARGV[i + 2]
+  local key, writer = KEYS[i], ARGV[i + 3]
   if writer ~= '' then redis.pcall('HDEL', key, writer) end
   local done = redis.pcall('HSET', key, 'e', ARGV[1], 'm', ARGV[1])
   if type(done) == 'table' and done.err then
     -- Another type, or no memory left. A table without an epoch has no valid entries either.
     redis.call('DEL', key)
-  else
+  elseif key ~= ARGV[3] then
     redis.call('PEXPIRE', key, ARGV[2])
   end
 end

@@ -1,5 +1,5 @@
--- What holds for tables now. KEYS: generation, tables. ARGV: a token never used before, time to live of epochs in ms.
--- Answer: run id, time in ms, generation, then for each table its epoch and the last move of its writers ('' without any).
+-- What holds for tables now. KEYS: generation, the key that stands for all tables, tables. ARGV: a token never used before, time to live of epochs in ms.
+-- Answer: run id, time in ms, generation, then for all and for each table its epoch and the last move of its writers ('' without any).
 -- The run id changes with every start of a server: what a restored snapshot says of before is thereby void.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
 -- A primary that was made a replica knows no changes but late ones; its clients are not always told.
@@ -46,7 +46,7 @@ for i = 2, #KEYS do
   if not epoch or #expired > 0 then
     for f = 1, #expired do redis.call('HDEL', key, expired[f]) end
     redis.call('HSET', key, 'e', fresh, 'm', fresh)
-    redis.call('PEXPIRE', key, ttl)
+    if i > 2 then redis.call('PEXPIRE', key, ttl) end
     epoch = fresh
     if move ~= '' then move = '+' .. fresh end
   end

@@ -52,6 +52,11 @@ impl<M: Connector> State<M> {
         self.slots.len()
     }
 
+    /// Tasks in the queue.
+    pub(in crate::pool) fn waiting(&self) -> u32 {
+        count(self.core.counts().waiting)
+    }
+
     /// Why the last attempt to connect failed, while it is the last.
     pub(in crate::pool) fn failure(&self) -> Option<Arc<ConnectError>> {
         self.failure.clone()

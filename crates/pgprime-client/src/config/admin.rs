@@ -1,0 +1,194 @@
+//! The pool for reports, and how much of the database it may use.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use crate::session::SessionSettings;
+
+/// The pool for long analytical queries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdminConfig {
+    /// Its size; else it is calculated from `share`.
+    pub size: Option<u32>,
+    /// Its fraction of an instance's connections. Default 0.1: a few reports at a time.
+    pub share: f64,
+    /// `work_mem` of its sessions. Default 64MB: sorts and hashes of reports stay in memory, and the pool is small.
+    pub work_mem: String,
+    /// A statement is cancelled after this time. Default 5 min.
+    pub statement_timeout: Duration,
+    /// A statement that waits longer for a lock is cancelled; zero is no limit. Default 5 s: all who come later wait behind
+    /// one that waits for a lock.
+    pub lock_timeout: Duration,
+    /// A transaction that does nothing is ended after this time; zero is no limit. Default 60 s, as in the other pools.
+    pub idle_in_transaction_timeout: Duration,
+    /// Processes that a statement may have beside its own (`max_parallel_workers_per_gather`). Default 0: a report keeps one
+    /// core busy and no more, and takes longer rather than the service's cores; each more takes `work_mem`, too.
+    pub parallel_workers_max: u32,
+    /// Whether statements are not begun while requests wait for connections of the main pool; they wait until none does, as
+    /// long as they would for a connection, and then fail with [`Error::HeldBack`](crate::Error::HeldBack). Default true: a
+    /// service with a queue has no room for reports.
+    pub yield_to_service: bool,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            size: None,
+            share: 0.1,
+            work_mem: "64MB".to_owned(),
+            statement_timeout: Duration::from_secs(300),
+            lock_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(60),
+            parallel_workers_max: 0,
+            yield_to_service: true,
+        }
+    }
+}
+
+impl AdminConfig {
+    /// What its sessions are told.
+    pub(super) fn session_settings(&self) -> SessionSettings {
+        SessionSettings {
+            statement_timeout: Some(self.statement_timeout),
+            idle_in_transaction_timeout: Some(self.idle_in_transaction_timeout),
+            lock_timeout: Some(self.lock_timeout),
+            work_mem: Some(self.work_mem.clone()),
+            parallel_workers_max: Some(self.parallel_workers_max),
+            read_only: false,
+        }
+    }
+
+    /// Checks what PostgreSQL would not take.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if memory_bytes(&self.work_mem).is_none() {
+            return Err(ConfigError::new(
+                "admin.work_mem",
+                "is not an amount of memory as PostgreSQL writes it",
+                "give a whole number with its unit, such as 64MB",
+            ));
+        }
+        if self.parallel_workers_max > PARALLEL_WORKERS_MAX {
+            return Err(ConfigError::new(
+                "admin.parallel_workers_max",
+                format!("is {}", self.parallel_workers_max),
+                "give a number of processes from 0 to 1024",
+            ));
+        }
+        for (name, time) in [
+            ("admin.statement_timeout", self.statement_timeout),
+            ("admin.lock_timeout", self.lock_timeout),
+            ("admin.idle_in_transaction_timeout", self.idle_in_transaction_timeout),
+        ] {
+            if time.as_millis() > TIMEOUT_MS_MAX {
+                return Err(ConfigError::new(
+                    name,
+                    "is more than 24 days",
+                    "give less, or zero for no limit",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a pool of this size may take of memory, as a sentence; `None` where that cannot be said.
+    ///
+    /// A statement may take `work_mem` several times: for each sort, and twice that for each hash table; each of its
+    /// processes for itself. 2 reports with 64MB and no further processes: 2 × 64 MB × 2 = 256 MB for one hash table each.
+    pub(super) fn memory_note(&self, size: u32, instances: u32) -> Option<String> {
+        let reports = f64::from(size) * f64::from(instances.max(1));
+        let processes = f64::from(self.parallel_workers_max) + 1.0;
+        let work_mem = memory_bytes(&self.work_mem)?;
+        let all = work_mem * reports * processes * HASH_FACTOR;
+        let (each, processes) = match self.parallel_workers_max {
+            0 => (amount(work_mem), String::new()),
+            more => (amount(work_mem), format!(" in each of {} processes", u64::from(more) + 1)),
+        };
+        Some(format!(
+            "{reports} admin statements at a time may take {each} for each sort{processes} and {HASH_FACTOR} times that \
+             for each hash table: {} when each has one",
+            amount(all)
+        ))
+    }
+}
+
+/// PostgreSQL's own limit.
+const PARALLEL_WORKERS_MAX: u32 = 1_024;
+
+/// Timeouts of PostgreSQL are 32-bit milliseconds.
+const TIMEOUT_MS_MAX: u128 = i32::MAX as u128;
+
+/// `hash_mem_multiplier`: 2 by default since version 15, 1 before.
+const HASH_FACTOR: f64 = 2.0;
+
+/// An amount of memory as PostgreSQL writes it, in bytes; without a unit it is in kB.
+fn memory_bytes(text: &str) -> Option<f64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let factor = match text[digits.len()..].trim_start() {
+        "B" => 1.0,
+        "" | "kB" => 1_024.0,
+        "MB" => 1_048_576.0,
+        "GB" => 1_073_741_824.0,
+        "TB" => 1_099_511_627_776.0,
+        _ => return None,
+    };
+    // Far below what a float holds exactly.
+    digits.parse::<u64>().ok().map(|count| count as f64 * factor)
+}
+
+fn amount(bytes: f64) -> String {
+    match bytes {
+        b if b < 1_048_576.0 => format!("{:.0} kB", b / 1_024.0),
+        b if b < 10_737_418_240.0 => format!("{:.0} MB", b / 1_048_576.0),
+        b => format!("{:.0} GB", b / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_memory_is_said() {
+        let mut config = AdminConfig::default();
+        let expected = "2 admin statements at a time may take 64 MB for each sort and 2 times that for each hash table: \
+                        256 MB when each has one";
+        assert_eq!(config.memory_note(2, 1).as_deref(), Some(expected));
+        (config.work_mem, config.parallel_workers_max) = ("1GB".to_owned(), 1);
+        let note = config.memory_note(3, 5).unwrap();
+        assert!(note.starts_with("15 admin statements") && note.contains("in each of 2 processes"), "{note}");
+        // 3 × 5 × 1 GB × 2 processes × 2.
+        assert!(note.ends_with(": 60 GB when each has one"), "{note}");
+        config.work_mem = "much".to_owned();
+        assert_eq!(config.memory_note(2, 1), None);
+    }
+
+    #[test]
+    fn amounts_of_memory() {
+        for (text, expected) in [
+            ("65536", Some(67_108_864.0)),
+            ("64MB", Some(67_108_864.0)),
+            ("64 MB", Some(67_108_864.0)),
+            ("100B", Some(100.0)),
+            ("1 TB", Some(1_099_511_627_776.0)),
+            ("64mb", None),
+            ("MB", None),
+            ("-1MB", None),
+            ("", None),
+        ] {
+            assert_eq!(memory_bytes(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_postgresql_would_not_take_is_refused() {
+        let refused = |change: fn(&mut AdminConfig)| {
+            let mut config = AdminConfig::default();
+            change(&mut config);
+            config.validate().unwrap_err().setting()
+        };
+        assert_eq!(refused(|config| config.parallel_workers_max = 1_025), "admin.parallel_workers_max");
+        assert_eq!(refused(|config| config.lock_timeout = Duration::MAX), "admin.lock_timeout");
+        assert_eq!(refused(|config| config.work_mem.clear()), "admin.work_mem");
+        assert_eq!(AdminConfig::default().validate(), Ok(()));
+    }
+}
