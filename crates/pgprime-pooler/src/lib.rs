@@ -33,4 +33,4 @@ mod worker;
 
 pub use error::PoolerError;
 pub use pooler::{Handle, Pooler};
-pub use status::{PoolStatus, Sessions, Status};
+pub use status::{PoolStatus, Repeats, Sessions, Statements, Status};

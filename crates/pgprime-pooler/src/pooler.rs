@@ -20,7 +20,7 @@ use crate::mail::{Detail, Mail, MailSender};
 use crate::reload;
 use crate::settings::Config;
 use crate::statistics::by_database;
-use crate::status::{self, Sessions, Status};
+use crate::status::{self, Repeats, Sessions, Statements, Status};
 use crate::worker::WorkerSeed;
 
 /// How often a pooler that drains looks whether it is done.
@@ -65,6 +65,24 @@ impl Handle {
     /// interval.
     pub async fn executions(&self) -> Measured {
         status::executions(&self.context).await
+    }
+
+    /// What was measured of statements. Texts are without constants.
+    pub async fn statements(&self) -> Statements {
+        status::statements(&self.context).await
+    }
+
+    /// Statements that clients ran again and again, where one statement would have done.
+    pub async fn repeats(&self) -> Repeats {
+        status::repeats(&self.context).await
+    }
+
+    /// Puts another configuration in force, as RELOAD does with the file it came from.
+    ///
+    /// # Errors
+    /// What of it is not possible; all stays as it is then.
+    pub fn replace(&self, config: Config) -> Result<(), PoolerError> {
+        reload::replace(&self.context, config)
     }
 
     /// Ends the pooler as SIGTERM does: when its clients have gone, or at once when it is told so a second time.

@@ -10,7 +10,11 @@ use crate::userlist;
 /// Reads the configuration file and the file of users, and puts them in force. On an error all stays as it is.
 pub(crate) async fn reload(context: &Context) -> Result<(), PoolerError> {
     let Some(path) = context.directory.config().settings.conffile.clone() else { return Ok(()) };
-    let mut config = Config::load(&path)?;
+    replace(context, Config::load(&path)?)
+}
+
+/// Puts another configuration in force, and the users of its `auth_file`. On an error all stays as it is.
+pub(crate) fn replace(context: &Context, mut config: Config) -> Result<(), PoolerError> {
     refuse_unencrypted(&config.settings)?;
     let secrets = load_secrets(&config)?;
     for warning in &config.warnings {
@@ -25,12 +29,13 @@ pub(crate) async fn reload(context: &Context) -> Result<(), PoolerError> {
     Ok(())
 }
 
-/// The users of `auth_file`; none without one.
+/// The users of the configuration and of its `auth_file`.
 pub(crate) fn load_secrets(config: &Config) -> Result<BTreeMap<String, Secret>, PoolerError> {
-    match &config.settings.auth_file {
-        Some(path) => Ok(userlist::load(path)?),
-        None => Ok(BTreeMap::new()),
+    let mut secrets = config.secrets.clone();
+    if let Some(path) = &config.settings.auth_file {
+        secrets.extend(userlist::load(path)?);
     }
+    Ok(secrets)
 }
 
 /// Refuses settings that insist on encryption.

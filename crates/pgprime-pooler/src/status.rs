@@ -1,10 +1,18 @@
 //! The pooler's state, added up over its workers: what console, monitor and REST show.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::context::Context;
-use crate::core::{ClientRow, Counters, Measured, MeasuredPart, PoolRow, ServerRow, WorkerSnapshot};
+use crate::core::{
+    ClientRow, Counters, Measured, MeasuredPage, MeasuredPart, PoolRow, RepeatRow, ServerRow, StatementRow,
+    WorkerSnapshot,
+};
 use crate::mail::Detail;
+
+/// Applications that a statement is told with, over all workers.
+const APPLICATIONS_MAX: usize = 8;
 
 /// A pool over all workers.
 #[derive(Clone, Debug)]
@@ -39,6 +47,24 @@ pub struct Sessions {
     pub servers: Vec<(usize, ServerRow)>,
 }
 
+/// What was measured of statements, by database, user and text.
+#[derive(Clone, Debug, Default)]
+pub struct Statements {
+    /// When the first worker began to count.
+    pub since: Option<Instant>,
+    /// The statements, those that took the most time first.
+    pub rows: Vec<StatementRow>,
+}
+
+/// Statements that clients ran again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Repeats {
+    /// When the first worker began to count.
+    pub since: Option<Instant>,
+    /// The statements, those that took the most time first.
+    pub rows: Vec<RepeatRow>,
+}
+
 pub(crate) async fn status(context: &Context) -> Status {
     let rows = merged_pools(&context.snapshot(Detail::Pools).await);
     let held = context.directory.held();
@@ -71,6 +97,60 @@ pub(crate) async fn executions(context: &Context) -> Measured {
     let pages = context.measured(MeasuredPart::Users).await;
     pages.iter().flat_map(|page| &page.names).for_each(|row| sum.add(&row.measured));
     sum
+}
+
+pub(crate) async fn statements(context: &Context) -> Statements {
+    let pages = context.measured(MeasuredPart::Statements).await;
+    let since = since(&pages);
+    let mut merged: BTreeMap<(String, String, String), StatementRow> = BTreeMap::new();
+    for row in pages.into_iter().flat_map(|page| page.statements) {
+        let key = (row.database.clone(), row.user.clone(), row.text.clone());
+        let Some(sum) = merged.get_mut(&key) else {
+            merged.insert(key, row);
+            continue;
+        };
+        sum.measured.add(&row.measured);
+        sum.application_names.extend(row.application_names);
+    }
+    let mut rows: Vec<StatementRow> = merged.into_values().collect();
+    rows.iter_mut()
+        .for_each(|row| row.application_names = each_once(std::mem::take(&mut row.application_names)));
+    rows.sort_by_key(|row| Reverse(row.measured.exec_us()));
+    Statements { since, rows }
+}
+
+/// Names in order, each once.
+fn each_once(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names.retain(|name| !name.is_empty());
+    names.truncate(APPLICATIONS_MAX);
+    names
+}
+
+pub(crate) async fn repeats(context: &Context) -> Repeats {
+    let pages = context.measured(MeasuredPart::Repeats).await;
+    let since = since(&pages);
+    let mut merged: BTreeMap<(String, String, String, Option<String>), RepeatRow> = BTreeMap::new();
+    for row in pages.into_iter().flat_map(|page| page.repeats) {
+        let key = (row.database.clone(), row.user.clone(), row.text.clone(), row.parent.clone());
+        let Some(sum) = merged.get_mut(&key) else {
+            merged.insert(key, row);
+            continue;
+        };
+        sum.bursts += row.bursts;
+        sum.longest = sum.longest.max(row.longest);
+        sum.executions += row.executions;
+        sum.exec_us += row.exec_us;
+    }
+    let mut rows: Vec<RepeatRow> = merged.into_values().collect();
+    rows.sort_by_key(|row| Reverse(row.exec_us));
+    Repeats { since, rows }
+}
+
+/// When the first worker began to count.
+pub(crate) fn since(pages: &[MeasuredPage]) -> Option<Instant> {
+    pages.iter().filter_map(|page| page.since).min()
 }
 
 /// The rows of one pool on all workers, added up.

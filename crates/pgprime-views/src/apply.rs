@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pgprime_cache::Cache;
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::affected::{self, AffectedViews};
+use crate::announce;
 use crate::catalog::{self, Relation};
 use crate::changes::{self, Snapshot};
 use crate::declaration::{Declarations, ViewDeclaration};
@@ -73,6 +75,28 @@ pub async fn apply(
     declarations: &Declarations,
     options: &ApplyOptions,
 ) -> Result<Vec<Applied>, ViewsError> {
+    all(client, declarations, options, None).await
+}
+
+/// As [`apply`], and a cache of results serves nothing that was made from what a view held before.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn apply_with_cache(
+    client: &Client,
+    declarations: &Declarations,
+    options: &ApplyOptions,
+    cache: &Cache,
+) -> Result<Vec<Applied>, ViewsError> {
+    all(client, declarations, options, Some(cache)).await
+}
+
+async fn all(
+    client: &Client,
+    declarations: &Declarations,
+    options: &ApplyOptions,
+    cache: Option<&Cache>,
+) -> Result<Vec<Applied>, ViewsError> {
     let server = catalog::server(client).await?;
     if server.is_replica {
         return Err(ViewsError::Replica);
@@ -86,7 +110,7 @@ pub async fn apply(
     loop {
         let (mut later, mut refused) = (Vec::new(), Vec::new());
         for declaration in &open {
-            let outcome = one(client, declaration, options).await?;
+            let outcome = one(client, declaration, options, cache).await?;
             // What it reads may be made only after it.
             let list = if outcome.action == Action::Refused { &mut refused } else { &mut applied };
             list.push(outcome);
@@ -106,11 +130,12 @@ async fn one(
     client: &Client,
     declaration: &ViewDeclaration,
     options: &ApplyOptions,
+    cache: Option<&Cache>,
 ) -> Result<Applied, ViewsError> {
     let started_at = catalog::server(client).await?.now;
     let item = plan::items(client, std::slice::from_ref(declaration)).await?.into_iter().next();
     let Some(item) = item else { return Err(ViewsError::NotFound { view: declaration.name.clone() }) };
-    let work = Work { client, declaration, options, started_at };
+    let work = Work { client, declaration, options, cache, started_at };
     let notes = match item.action {
         Action::Nothing => Ok(Vec::new()),
         Action::Refused => Err(ViewsError::Refused { view: item.view.clone(), reason: item.reason.clone() }),
@@ -138,24 +163,33 @@ async fn in_transaction<T>(
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T, ViewsError>>,
 ) -> Result<T, ViewsError> {
+    let done = begun(client, options, timeout, work).await;
+    session::end(client, done).await
+}
+
+/// Begins a transaction, locks out others who apply, and does the work; it is left to the caller to end it.
+async fn begun<T>(
+    client: &Client,
+    options: &ApplyOptions,
+    timeout: Option<Duration>,
+    work: impl Future<Output = Result<T, ViewsError>>,
+) -> Result<T, ViewsError> {
     let begin = Begin {
         lock_timeout_ms: Some(milliseconds(options.lock_timeout)),
         statement_timeout_ms: timeout.map(milliseconds),
         ..Begin::default()
     };
     session::begin(client, begin).await?;
-    let done = async {
-        store::lock_apply(client).await?;
-        work.await
-    };
-    let done = done.await;
-    session::end(client, done).await
+    store::lock_apply(client).await?;
+    work.await
 }
 
 struct Work<'a> {
     client: &'a Client,
     declaration: &'a ViewDeclaration,
     options: &'a ApplyOptions,
+    /// What serves results made from the views.
+    cache: Option<&'a Cache>,
     started_at: Timestamp,
 }
 
@@ -187,7 +221,8 @@ impl Work<'_> {
             let made = catalog::relation(self.client, name).await?;
             self.note(name, made.as_ref(), base.as_ref()).await
         };
-        in_transaction(self.client, self.options, Some(self.declaration.timeout), work).await?;
+        let made = begun(self.client, self.options, Some(self.declaration.timeout), work).await;
+        announce::end(self.client, made, self.cache, std::slice::from_ref(name)).await?;
         Ok(Vec::new())
     }
 
@@ -272,7 +307,9 @@ impl Work<'_> {
     /// Puts what was built in its place, as soon as all locks are to be had at once.
     async fn swap(&self, built: &Built) -> Result<(), ViewsError> {
         for try_number in 1.. {
-            match in_transaction(self.client, self.options, None, self.swap_once(built)).await {
+            let done = begun(self.client, self.options, None, self.swap_once(built)).await;
+            let views: Vec<ViewName> = built.views.all().map(|view| view.name.clone()).collect();
+            match announce::end(self.client, done, self.cache, &views).await {
                 Err(error) if error.is_lock_timeout() && try_number < self.options.tries_max => {
                     tracing::info!(view = %self.declaration.name, try_number, "the view is in use, trying again");
                     tokio::time::sleep(self.options.pause * try_number.min(10)).await;

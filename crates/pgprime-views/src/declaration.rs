@@ -91,6 +91,22 @@ pub enum DeclarationError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A figure is declared in a way that cannot work.
+    #[error("[[figures]] {figure}: {reason}")]
+    Figure {
+        /// Its name, as written.
+        figure: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More figures than fit a dashboard.
+    #[error("{count} figures are declared, at most {max} are possible")]
+    TooManyFigures {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// More views than are looked after.
     #[error("{count} views are declared, at most {VIEWS_MAX} are possible")]
     TooMany {
@@ -185,8 +201,11 @@ struct Written {
     timeout: Option<Duration>,
 }
 
-enum Wrong {
+/// What is wrong with one declaration.
+pub(crate) enum Wrong {
+    /// What it says.
     Reason(String),
+    /// Its file.
     File(DeclarationError),
 }
 
@@ -199,15 +218,7 @@ impl From<String> for Wrong {
 impl Written {
     fn checked(self, folder: &Path) -> Result<ViewDeclaration, Wrong> {
         let name = ViewName::parse(&self.name)?;
-        let sql = match (self.sql, self.file) {
-            (Some(sql), None) => sql,
-            (None, Some(file)) => contents(&folder.join(file)).map_err(Wrong::File)?,
-            _ => return Err("give either sql or file".to_owned().into()),
-        };
-        let sql = without_end(&sql);
-        if sql.is_empty() || sql.contains('\0') {
-            return Err("its SQL is empty or not text".to_owned().into());
-        }
+        let sql = query(self.sql, self.file, folder)?;
         check_key(&self.unique_key)?;
         self.indexes.iter().try_for_each(|index| check_index(index))?;
         let schedule = match (self.schedule, self.time_zone) {
@@ -224,7 +235,21 @@ impl Written {
     }
 }
 
-fn contents(path: &Path) -> Result<String, DeclarationError> {
+/// The query that a declaration gives, without white space and semicolons around it.
+pub(crate) fn query(sql: Option<String>, file: Option<PathBuf>, folder: &Path) -> Result<String, Wrong> {
+    let sql = match (sql, file) {
+        (Some(sql), None) => sql,
+        (None, Some(file)) => contents(&folder.join(file)).map_err(Wrong::File)?,
+        _ => return Err("give either sql or file".to_owned().into()),
+    };
+    let sql = without_end(&sql);
+    if sql.is_empty() || sql.contains('\0') {
+        return Err("its SQL is empty or not text".to_owned().into());
+    }
+    Ok(sql)
+}
+
+pub(crate) fn contents(path: &Path) -> Result<String, DeclarationError> {
     let failed = |source| DeclarationError::File { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(failed)?.len() > SQL_BYTES_MAX {
         return Err(failed(std::io::Error::other("more than 1 MiB")));
@@ -232,7 +257,6 @@ fn contents(path: &Path) -> Result<String, DeclarationError> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
-/// The query without white space and semicolons around it.
 fn without_end(sql: &str) -> String {
     sql.trim().trim_end_matches(|letter: char| letter == ';' || letter.is_whitespace()).to_owned()
 }

@@ -85,6 +85,16 @@ impl ViewsError {
         }
     }
 
+    /// What went wrong, without SQL to run against it.
+    pub(crate) fn summary(&self) -> String {
+        match self {
+            Self::NotSetUp { .. } => {
+                "the tables of pgprime are not in this database; run `pgprime views apply`".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the connection was lost, or the server ended it.
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {

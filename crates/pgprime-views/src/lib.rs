@@ -4,6 +4,7 @@
 //! * [`Declarations`] say which views there are to be; [`plan()`] says what has to be done for that, [`apply()`] does it.
 //! * [`next_refresh`] decides, as a pure function, whether a view is refreshed; [`refresh()`] does it once, [`Scheduler`]
 //!   goes on doing it; [`status()`] and [`history()`] tell what came of it.
+//! * [`AdminMetrics`] is what an admin dashboard shows, with the [`Figures`] that the configuration declares.
 //! * State and history are in the database itself, in the schema `pgprime`: any number of instances share them.
 //! * It never drops a view that is no longer declared, never refreshes one view twice at once, whoever asks, and never
 //!   trusts the clock of the machine it runs on: every time is the database's.
@@ -11,13 +12,17 @@
 
 mod adopt;
 mod affected;
+mod announce;
 mod apply;
 mod catalog;
 mod changes;
 mod decide;
 mod declaration;
 mod error;
+mod figures;
 mod fingerprint;
+mod metrics;
+mod metrics_text;
 mod names;
 mod observe;
 mod plan;
@@ -30,13 +35,18 @@ mod status;
 mod store;
 
 pub use adopt::{adopt, adoptable};
-pub use apply::{Applied, ApplyOptions, apply};
+pub use apply::{Applied, ApplyOptions, apply, apply_with_cache};
 pub use decide::{Changes, Decision, Hold, Policy, Pressure, Reason, ViewState, decision_text, next_refresh};
 pub use declaration::{DeclarationError, Declarations, Staleness, ViewDeclaration};
 pub use error::ViewsError;
+pub use figures::{FigureDeclaration, Figures};
+pub use metrics::{
+    AdminLimits, AdminMetrics, AdminPool, CacheMetrics, CachedQuery, Figure, MetricsOptions, MissingSection,
+};
+pub use metrics_text::metrics_text;
 pub use names::{BUILD_SCHEMA, ViewName};
 pub use plan::{Action, Plan, PlanItem, Undeclared, plan};
-pub use refresh::{RefreshOutcome, Refreshed, refresh};
+pub use refresh::{RefreshOutcome, Refreshed, refresh, refresh_with_cache};
 pub use schedule::{CronTimes, Schedule};
 pub use scheduler::{Round, Scheduler};
 pub use status::{Status, ViewStatus, Worth, status};

@@ -7,10 +7,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pgprime_cache::Cache;
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use crate::announce;
 use crate::catalog::{self, Relation};
 use crate::changes::{self, Snapshot};
 use crate::decide::{Policy, Reason};
@@ -85,7 +87,37 @@ pub async fn refresh(
     reason: Reason,
     policy: &Policy,
 ) -> Result<RefreshOutcome, ViewsError> {
-    refresh_if(client, view, declaration, reason, policy, None).await
+    let asked = Asked { declaration, reason, policy, seen: None, cache: None };
+    refresh_if(client, view, asked).await
+}
+
+/// As [`refresh`], and a cache of results serves nothing older afterwards: when this returns, whoever reads the view through
+/// the cache sees what it holds now.
+///
+/// # Errors
+/// As [`refresh`].
+pub async fn refresh_with_cache(
+    client: &Client,
+    view: &ViewName,
+    declaration: Option<&ViewDeclaration>,
+    reason: Reason,
+    policy: &Policy,
+    cache: &Cache,
+) -> Result<RefreshOutcome, ViewsError> {
+    let asked = Asked { declaration, reason, policy, seen: None, cache: Some(cache) };
+    refresh_if(client, view, asked).await
+}
+
+/// How a view is refreshed, and why.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) declaration: Option<&'a ViewDeclaration>,
+    pub(crate) reason: Reason,
+    pub(crate) policy: &'a Policy,
+    /// What was known of the view when this was decided on, where it was decided on something.
+    pub(crate) seen: Option<Seen>,
+    /// What serves results made from the view.
+    pub(crate) cache: Option<&'a Cache>,
 }
 
 /// What was known of a view when its refresh was decided on.
@@ -106,10 +138,7 @@ impl Seen {
 pub(crate) async fn refresh_if(
     client: &Client,
     view: &ViewName,
-    declaration: Option<&ViewDeclaration>,
-    reason: Reason,
-    policy: &Policy,
-    seen: Option<Seen>,
+    asked: Asked<'_>,
 ) -> Result<RefreshOutcome, ViewsError> {
     let server = catalog::server(client).await?;
     if server.is_replica {
@@ -117,10 +146,10 @@ pub(crate) async fn refresh_if(
     }
     let relation = catalog::relation(client, view).await?.filter(Relation::is_view);
     let relation = relation.ok_or_else(|| ViewsError::NotFound { view: view.clone() })?;
-    if !claim(client, &relation, seen).await? {
+    if !claim(client, &relation, asked.seen).await? {
         return Ok(RefreshOutcome::Busy { view: view.clone() });
     }
-    let work = Work { client, relation: &relation, declaration, reason, policy };
+    let work = Work { client, relation: &relation, asked };
     match work.run().await {
         Ok(Some(done)) => Ok(RefreshOutcome::Refreshed(done)),
         Ok(None) => Ok(RefreshOutcome::Busy { view: view.clone() }),
@@ -151,22 +180,25 @@ async fn claim(client: &Client, view: &Relation, seen: Option<Seen>) -> Result<b
 struct Work<'a> {
     client: &'a Client,
     relation: &'a Relation,
-    declaration: Option<&'a ViewDeclaration>,
-    reason: Reason,
-    policy: &'a Policy,
+    asked: Asked<'a>,
 }
 
 impl Work<'_> {
     async fn run(&self) -> Result<Option<Refreshed>, ViewsError> {
-        let timeout = self.declaration.map_or(TIMEOUT_UNDECLARED, |declaration| declaration.timeout);
+        let timeout = self.asked.declaration.map_or(TIMEOUT_UNDECLARED, |declaration| declaration.timeout);
         let begin = Begin {
-            lock_timeout_ms: Some(milliseconds(self.policy.lock_timeout)),
+            lock_timeout_ms: Some(milliseconds(self.asked.policy.lock_timeout)),
             statement_timeout_ms: Some(milliseconds(timeout)),
             ..Begin::default()
         };
         session::begin(self.client, begin).await?;
         let done = self.locked().await;
-        session::end(self.client, done).await
+        // Without a view there is nothing to tell: another is at it.
+        let changed = match &done {
+            Ok(Some(_)) => std::slice::from_ref(&self.relation.name),
+            _ => &[],
+        };
+        announce::end(self.client, done, self.asked.cache, changed).await
     }
 
     async fn locked(&self) -> Result<Option<Refreshed>, ViewsError> {
@@ -175,10 +207,16 @@ impl Work<'_> {
             return Ok(None);
         }
         notice_lost_clients(client).await?;
-        let before = store::state(client, &view.name).await?.and_then(|stored| stored.base);
+        let stored = store::state(client, &view.name).await?.unwrap_or_default();
+        // Between the claim and this lock another may have claimed it, too, and be done by now.
+        let refreshed_at = self.asked.seen.and_then(|seen| seen.refreshed_at);
+        if self.asked.seen.is_some() && stored.refreshed_at.is_some() && stored.refreshed_at != refreshed_at {
+            return Ok(None);
+        }
+        let before = stored.base;
         let base = changes::snapshot(client, view.oid).await?;
         let base_changes = before.and_then(|before| changes::between(&before, &base).rows());
-        let declared_key = self.declaration.map_or(&[][..], |declaration| &declaration.unique_key);
+        let declared_key = self.asked.declaration.map_or(&[][..], |declaration| &declaration.unique_key);
         let blocked_readers = catalog::concurrent_obstacle(client, view, declared_key).await?;
         let started_at = catalog::server(client).await?.now;
         let how = if blocked_readers.is_none() { "CONCURRENTLY " } else { "" };
@@ -205,7 +243,7 @@ impl Work<'_> {
         let Begun { base, base_changes, started_at, blocked_readers, before } = begun;
         let refreshed = Refreshed {
             view: view.name.clone(),
-            reason: self.reason,
+            reason: self.asked.reason,
             started_at,
             duration_ms: since(started_at, ended).as_secs_f64() * 1_000.0,
             rows,
@@ -217,7 +255,7 @@ impl Work<'_> {
         let entry = NewEntry {
             view: &view.name,
             started_at,
-            reason: self.reason.as_str(),
+            reason: self.asked.reason.as_str(),
             is_concurrent: refreshed.blocked_readers.is_none(),
             error: None,
             rows: Some(rows),
@@ -226,7 +264,7 @@ impl Work<'_> {
             base_changes: base_changes.and_then(|rows| i64::try_from(rows).ok()),
         };
         let scans = after.scans - before.scans;
-        store::succeeded(client, view.oid, Some(&base), scans, &entry, self.policy.history_max).await?;
+        store::succeeded(client, view.oid, Some(&base), scans, &entry, self.asked.policy.history_max).await?;
         Ok(refreshed)
     }
 
@@ -236,7 +274,7 @@ impl Work<'_> {
         let entry = NewEntry {
             view,
             started_at,
-            reason: self.reason.as_str(),
+            reason: self.asked.reason.as_str(),
             is_concurrent: false,
             error: Some(&error),
             rows: None,
@@ -244,8 +282,8 @@ impl Work<'_> {
             rows_changed: None,
             base_changes: None,
         };
-        let failures = store::failed(self.client, &error, &entry, self.policy.history_max).await?;
-        let is_failing = failures >= self.policy.failures_max;
+        let failures = store::failed(self.client, &error, &entry, self.asked.policy.history_max).await?;
+        let is_failing = failures >= self.asked.policy.failures_max;
         Ok(RefreshOutcome::Failed { view: view.clone(), error, failures, is_failing })
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pgprime_cache::Cache;
 use tokio_postgres::Client;
 
 use crate::decide::{Decision, Policy, Reason, next_refresh};
@@ -13,7 +14,7 @@ use crate::declaration::Declarations;
 use crate::error::ViewsError;
 use crate::names::ViewName;
 use crate::observe::{Observed, observe};
-use crate::refresh::{RefreshOutcome, Seen, refresh_if};
+use crate::refresh::{Asked, RefreshOutcome, Seen, refresh_if};
 use crate::schedule::since;
 use crate::store;
 
@@ -21,10 +22,11 @@ use crate::store;
 const IDLE_MIN: Duration = Duration::from_millis(100);
 
 /// Refreshes what is due. Any number of instances may run one for the same database.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Scheduler {
     declarations: Declarations,
     policy: Policy,
+    cache: Option<Cache>,
 }
 
 /// What one round did.
@@ -51,7 +53,14 @@ impl Scheduler {
     /// For these views.
     #[must_use]
     pub fn new(declarations: Declarations, policy: Policy) -> Self {
-        Self { declarations, policy }
+        Self { declarations, policy, cache: None }
+    }
+
+    /// With a cache of results that is told of every refresh: after it, nothing made from the view's older contents is
+    /// served.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// Refreshes what is due now, those first that others read. After a refresh everything is looked at again, as what
@@ -67,9 +76,14 @@ impl Scheduler {
             let observed = observe(client, &self.declarations).await?;
             match self.next(&observed, &done) {
                 Next::Refresh(view, reason, seen) => {
-                    let declaration = self.declarations.find(&view);
-                    let policy = &self.policy;
-                    match refresh_if(client, &view, declaration, reason, policy, Some(seen)).await {
+                    let asked = Asked {
+                        declaration: self.declarations.find(&view),
+                        reason,
+                        policy: &self.policy,
+                        seen: Some(seen),
+                        cache: self.cache.as_ref(),
+                    };
+                    match refresh_if(client, &view, asked).await {
                         Ok(outcome) => round.outcomes.push(outcome),
                         // Dropped between the look and the refresh.
                         Err(ViewsError::NotFound { .. }) => {}
@@ -144,5 +158,13 @@ impl Scheduler {
             report(round);
             tokio::time::sleep(idle).await;
         }
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Scheduler");
+        text.field("declarations", &self.declarations).field("policy", &self.policy);
+        text.field("cache", &self.cache.is_some()).finish()
     }
 }

@@ -18,7 +18,21 @@ pub(crate) async fn rows(
     sql: &str,
     parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, ViewsError> {
-    client.query_typed(sql, parameters).await.map_err(ViewsError::at(step))
+    client.query_typed(&marked(sql), parameters).await.map_err(ViewsError::at(step))
+}
+
+/// A query with the comment by which pgprime's own are known among the statements that a server counts. It is behind the first
+/// word, since version 18 drops what is before it. Refreshes and definitions are left as they are: they are no overhead.
+fn marked(sql: &str) -> String {
+    let is_comment = |line: &&str| line.starts_with("--");
+    let start: usize = sql.split_inclusive('\n').take_while(is_comment).map(str::len).sum();
+    let (comments, statement) = sql.split_at(start);
+    match statement.split_once(char::is_whitespace) {
+        Some((word @ ("SELECT" | "WITH" | "INSERT" | "UPDATE" | "DELETE"), rest)) => {
+            format!("{comments}{word} /* pgprime */ {rest}")
+        }
+        _ => sql.to_owned(),
+    }
 }
 
 /// The first row of one statement, if any.
@@ -81,6 +95,26 @@ pub(crate) async fn end<T>(client: &Client, outcome: Result<T, ViewsError>) -> R
             // What went wrong is said already; a connection that is gone has rolled back by itself.
             let _ = client.batch_execute("ROLLBACK").await;
             Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_marked_and_definitions_are_not() {
+        for (sql, expected) in [
+            ("SELECT 1", "SELECT /* pgprime */ 1"),
+            (
+                "-- What.\nWITH a AS (SELECT 1)\nTABLE a",
+                "-- What.\nWITH /* pgprime */ a AS (SELECT 1)\nTABLE a",
+            ),
+            ("REFRESH MATERIALIZED VIEW v", "REFRESH MATERIALIZED VIEW v"),
+            ("COMMIT", "COMMIT"),
+        ] {
+            assert_eq!(marked(sql), expected);
         }
     }
 }

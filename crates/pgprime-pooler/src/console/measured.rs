@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::table::{Cell, Table, Type, row};
 use super::time::timestamp;
 use crate::context::Context;
-use crate::core::{Measured, MeasuredPage, MeasuredPart, RepeatRow, StatementRow};
+use crate::core::{Measured, MeasuredPage, MeasuredPart};
+use crate::status::{self, Repeats, Statements};
 
 use Type::{Big, Int, Text};
 
@@ -25,9 +26,6 @@ const FIGURES: [(&str, Type); 12] = [
     ("wait_us_p99", Big),
     ("since", Text),
 ];
-/// Applications that a statement is told with, over all workers.
-const APPLICATIONS_MAX: usize = 8;
-
 fn figures(measured: &Measured, since: &str) -> Vec<Cell> {
     row![
         measured.calls(),
@@ -47,20 +45,8 @@ fn figures(measured: &Measured, since: &str) -> Vec<Cell> {
 
 /// SHOW STATEMENTS
 pub(super) async fn statements(context: &Context) -> Table {
-    let pages = context.measured(MeasuredPart::Statements).await;
-    let since = since(&pages);
-    let mut merged: BTreeMap<(String, String, String), StatementRow> = BTreeMap::new();
-    for row in pages.into_iter().flat_map(|page| page.statements) {
-        let key = (row.database.clone(), row.user.clone(), row.text.clone());
-        let Some(sum) = merged.get_mut(&key) else {
-            merged.insert(key, row);
-            continue;
-        };
-        sum.measured.add(&row.measured);
-        sum.application_names.extend(row.application_names);
-    }
-    let mut rows: Vec<StatementRow> = merged.into_values().collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.measured.exec_us()));
+    let Statements { since, rows } = status::statements(context).await;
+    let since = since.map(moment).unwrap_or_default();
     let mut columns = vec![("database", Text), ("user", Text), ("query", Text)];
     columns.extend(FIGURES);
     columns.push(("application_names", Text));
@@ -68,19 +54,10 @@ pub(super) async fn statements(context: &Context) -> Table {
     for row in rows {
         let mut cells: Vec<Cell> = row![row.database, row.user, row.text];
         cells.extend(figures(&row.measured, &since));
-        cells.push(Cell::from(names(row.application_names)));
+        cells.push(Cell::from(row.application_names.join(", ")));
         table.push(cells);
     }
     table
-}
-
-/// Names in order, each once.
-fn names(mut names: Vec<String>) -> String {
-    names.sort();
-    names.dedup();
-    names.retain(|name| !name.is_empty());
-    names.truncate(APPLICATIONS_MAX);
-    names.join(", ")
 }
 
 /// SHOW APPLICATIONS
@@ -94,7 +71,7 @@ pub(super) async fn users(context: &Context) -> Table {
 }
 
 fn by_name(column: &'static str, pages: Vec<MeasuredPage>) -> Table {
-    let since = since(&pages);
+    let since = status::since(&pages).map(moment).unwrap_or_default();
     let mut merged: BTreeMap<String, Measured> = BTreeMap::new();
     for row in pages.into_iter().flat_map(|page| page.names) {
         merged.entry(row.name).or_default().add(&row.measured);
@@ -114,22 +91,8 @@ fn by_name(column: &'static str, pages: Vec<MeasuredPage>) -> Table {
 
 /// SHOW REPEATS
 pub(super) async fn repeats(context: &Context) -> Table {
-    let pages = context.measured(MeasuredPart::Repeats).await;
-    let since = since(&pages);
-    let mut merged: BTreeMap<(String, String, String, Option<String>), RepeatRow> = BTreeMap::new();
-    for row in pages.into_iter().flat_map(|page| page.repeats) {
-        let key = (row.database.clone(), row.user.clone(), row.text.clone(), row.parent.clone());
-        let Some(sum) = merged.get_mut(&key) else {
-            merged.insert(key, row);
-            continue;
-        };
-        sum.bursts += row.bursts;
-        sum.longest = sum.longest.max(row.longest);
-        sum.executions += row.executions;
-        sum.exec_us += row.exec_us;
-    }
-    let mut rows: Vec<RepeatRow> = merged.into_values().collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.exec_us));
+    let Repeats { since, rows } = status::repeats(context).await;
+    let since = since.map(moment).unwrap_or_default();
     let mut table = Table::new(&[
         ("database", Text),
         ("user", Text),
@@ -183,11 +146,6 @@ pub(super) async fn parameters(context: &Context) -> Table {
         ]);
     }
     table
-}
-
-/// When the first worker began to count.
-fn since(pages: &[MeasuredPage]) -> String {
-    pages.iter().filter_map(|page| page.since).min().map(moment).unwrap_or_default()
 }
 
 fn moment(at: Instant) -> String {

@@ -8,6 +8,7 @@ use super::error::{ConfigError, Location, hint, shown};
 use super::file::read_text;
 use super::ini::{Line, parse_line};
 use super::nearest::nearest;
+use super::secret::Secret;
 use super::table::Settings;
 use super::user::UserConfig;
 
@@ -33,6 +34,19 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The file, where it was one.
     pub path: Option<PathBuf>,
+    /// Users and their secrets besides those of `auth_file`, whose own entries count more.
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// The entries of a configuration that is written in another syntax, as name and value, with PgBouncer's names.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    /// `[pgbouncer]`.
+    pub settings: Vec<(String, String)>,
+    /// `[databases]`: the value is a connection string.
+    pub databases: Vec<(String, String)>,
+    /// `[users]`.
+    pub users: Vec<(String, String)>,
 }
 
 impl Config {
@@ -45,16 +59,33 @@ impl Config {
         Ok(config)
     }
 
+    /// Takes entries that were read elsewhere; `origin` says where in messages.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn from_entries(entries: &Entries, origin: &Path) -> Result<Config, ConfigError> {
+        let mut loader = Loader::default();
+        let parts = [
+            (Section::Pgbouncer, &entries.settings),
+            (Section::Databases, &entries.databases),
+            (Section::Users, &entries.users),
+        ];
+        for (section, list) in parts {
+            loader.section = Some(section);
+            for (key, value) in list {
+                loader.lines += 1;
+                loader.entry(key, value, Location { path: origin.to_owned(), line: 0 })?;
+            }
+        }
+        Ok(loader.finish())
+    }
+
     /// Reads a text; `origin` names it in messages. Only `%include` touches the file system: a relative path there
     /// is relative to the working directory, as in PgBouncer.
     pub fn parse(text: &str, origin: &Path) -> Result<Config, ConfigError> {
         let mut loader = Loader::default();
         loader.text(text, origin)?;
-        let mut config = loader.config;
-        let mut warnings: Vec<(usize, String)> = loader.warnings.into_values().collect();
-        warnings.sort_unstable();
-        config.warnings = warnings.into_iter().map(|(_, warning)| warning).collect();
-        Ok(config)
+        Ok(loader.finish())
     }
 }
 
@@ -90,6 +121,12 @@ struct Loader {
 }
 
 impl Loader {
+    fn finish(self) -> Config {
+        let mut warnings: Vec<(usize, String)> = self.warnings.into_values().collect();
+        warnings.sort_unstable();
+        Config { warnings: warnings.into_iter().map(|(_, warning)| warning).collect(), ..self.config }
+    }
+
     fn text(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
         for (index, line) in text.lines().enumerate() {
             let at = Location { path: path.to_owned(), line: index + 1 };

@@ -13,13 +13,16 @@ const SHOWN_CHARS_MAX: usize = 60;
 pub struct Location {
     /// The file, as it was named.
     pub path: PathBuf,
-    /// Counted from 1.
+    /// Counted from 1; 0 for an entry that is on no line.
     pub line: usize,
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path.display(), self.line)
+        match self.line {
+            0 => write!(f, "{}", self.path.display()),
+            line => write!(f, "{}:{line}", self.path.display()),
+        }
     }
 }
 

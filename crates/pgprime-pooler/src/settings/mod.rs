@@ -20,7 +20,7 @@ mod table;
 mod user;
 mod value;
 
-pub use config::Config;
+pub use config::{Config, Entries};
 pub use database::DatabaseConfig;
 pub use error::{ConfigError, Location, SettingError};
 pub(crate) use file::read_text;

@@ -106,3 +106,13 @@ sql = 'SELECT day, sum(amount) AS amount FROM orders GROUP BY day'
 unique_key = ['day']
 schedule = '15m'
 ";
+
+/// As if this much time had passed since everything.
+pub(crate) async fn age(database: &Database<'_>, interval: &str) {
+    database
+        .psql(&format!(
+            "UPDATE pgprime.view_states SET refreshed_at = refreshed_at - interval '{interval}',
+             unchanged_at = unchanged_at - interval '{interval}', failed_at = failed_at - interval '{interval}'"
+        ))
+        .await;
+}

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod apply;
+mod cached;
 mod harness;
+mod metrics;
 mod privileges;
 mod refresh;
 mod scheduling;

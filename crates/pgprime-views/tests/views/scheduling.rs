@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgprime_views::{Decision, Hold, Policy, RefreshOutcome, Round, Scheduler, history, status};
 
-use crate::harness::{DAILY, Database, declared, name};
+use crate::harness::{DAILY, Database, age, declared, name};
 
 async fn round(database: &Database<'_>, toml: &str, policy: Policy) -> Round {
     Scheduler::new(declared(toml), policy).round(&database.client).await.unwrap()
@@ -16,16 +16,6 @@ fn refreshed(round: &Round) -> Vec<String> {
         other => format!("{other:?}"),
     };
     round.outcomes.iter().map(name).collect()
-}
-
-/// As if this much time had passed since everything.
-async fn age(database: &Database<'_>, interval: &str) {
-    database
-        .psql(&format!(
-            "UPDATE pgprime.view_states SET refreshed_at = refreshed_at - interval '{interval}',
-             unchanged_at = unchanged_at - interval '{interval}', failed_at = failed_at - interval '{interval}'"
-        ))
-        .await;
 }
 
 #[tokio::test]
