@@ -1,11 +1,15 @@
 //! The demo: a private PostgreSQL with an insurer's data, the pooler in front of it, and ten thousand clients.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
 use crate::back_office::{BackOffice, BackOfficeReport};
+use crate::dashboard::{
+    DashboardReport, Office, PoolsWanted, RefreshesReport, Slices, ViewsReport, beside_heavy_report,
+};
 use crate::data::dataset::Dataset;
 use crate::demo_report::DemoReport;
 use crate::generator::{Generator, Limit, Outcome, Progress};
@@ -28,6 +32,29 @@ const DATABASE: &str = "insurance";
 /// What counts statements, and what tries indexes out without making them; each only where it is installed.
 const EXTENSIONS: &[&str] = &["pg_stat_statements", "hypopg"];
 const SEED: u64 = 20_240_229;
+/// The load goes on for this part of its time, with and without a heavy report beside it.
+const SLICES_PART: u32 = 2;
+
+/// The address of Redis, which may hold a password: `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// This address.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(hidden)")
+    }
+}
 
 /// What the demo is to show.
 #[derive(Clone, Debug)]
@@ -43,6 +70,12 @@ pub struct DemoOptions {
     pub rate: f64,
     /// Server connections the pooler may open. Default 25.
     pub pool_size: u32,
+    /// Connections of the admin pool. Default: one for every two cores. A report keeps a core busy, and the service
+    /// needs some, too: on two cores, p99 beside one report is half as high again, and beside six it is five times as
+    /// high.
+    pub admin_pool_size: u32,
+    /// Where the dashboard's results are kept beside memory. Default: nowhere.
+    pub redis_url: Option<RedisUrl>,
     /// The pooler to start.
     pub pooler: PoolerCommand,
     /// How reads are executed. Default: named prepared statements.
@@ -62,6 +95,8 @@ impl DemoOptions {
             scale: 1.0,
             rate: 2000.0,
             pool_size: 25,
+            admin_pool_size: admin_pool_size(),
+            redis_url: None,
             pooler,
             statements: Statements::Named,
             json: false,
@@ -70,8 +105,8 @@ impl DemoOptions {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.clients == 0 || self.seconds == 0 || self.pool_size == 0 {
-            bail!("clients, seconds and pool size of a demo are at least 1");
+        if [self.clients, self.seconds, self.pool_size, self.admin_pool_size].contains(&0) {
+            bail!("clients, seconds and pool sizes of a demo are at least 1");
         }
         if !(self.rate > 0.0 && self.rate.is_finite() && self.scale > 0.0 && self.scale.is_finite()) {
             bail!("rate and scale of a demo are above 0");
@@ -80,9 +115,15 @@ impl DemoOptions {
     }
 }
 
+/// One connection for every two cores.
+fn admin_pool_size() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores / 2).unwrap_or(u32::MAX).max(1)
+}
+
 /// Runs the demo and prints its report on standard output; progress goes to standard error. The observer looks at the
-/// server before and after the load; what it found ends the report. The report also tells whether it was
-/// [clean](DemoReport::is_clean).
+/// server before and after the load, and before the dashboard's reports come; what it found ends the report. The report also
+/// tells whether it was [clean](DemoReport::is_clean).
 ///
 /// # Errors
 /// Wrong options; the limit of open files is too low for the clients asked for; PostgreSQL or the pooler cannot be started; a client
@@ -112,24 +153,27 @@ pub fn demo(
     let pooler = RunningPooler::start(&server, &setup)?;
     go_on(&stop)?;
 
+    let office = Office::new(&server, options.redis_url.as_ref().map(RedisUrl::as_str))?;
+    screen.line("making the dashboard's views");
+    let views = office.make_views()?;
+    go_on(&stop)?;
+
     let loaded = LoadedServer { database_url: server.url(), pooler_url: pooler.console_url() };
     if let Some(observer) = &mut observer {
         server.add_extensions(EXTENSIONS)?;
         observer.load_begins(&loaded)?;
     }
-    let stage = Stage { options, data: &data, server: &server, pooler: &pooler, stop: &stop };
-    let mut report = stage.play(load_seconds, &mut screen)?;
-    // Who has had enough does not wait for what was found.
-    let observer = observer.filter(|_| !report.traffic.interrupted);
-    let findings = observer.map(|observer| {
+    let stage =
+        Stage { options, data: &data, server: &server, pooler: &pooler, office: &office, stop: &stop };
+    let mut look = |screen: &mut Screen| {
+        let observer = observer.as_deref_mut()?;
         screen.line("looking for what could be better");
-        observer.load_ended(&loaded).unwrap_or_else(|error| not_looked(&error))
-    });
-    let findings = findings.unwrap_or_default();
-    report.findings = Some(findings.json).filter(|json| !json.is_null());
+        Some(observer.load_ended(&loaded).unwrap_or_else(|error| not_looked(&error)))
+    };
+    let (report, findings) = stage.play(Begun { load_seconds, views }, &mut look, &mut screen)?;
     print(&report, &findings.text, options)?;
     if options.keep {
-        stay_up(&server, &pooler, &mut screen, &stop);
+        stay_up(&stage, &mut screen);
     }
     Ok(report)
 }
@@ -175,7 +219,14 @@ struct Stage<'a> {
     data: &'a Dataset,
     server: &'a PrivateServer,
     pooler: &'a RunningPooler,
+    office: &'a Office,
     stop: &'a AtomicBool,
+}
+
+/// What was done before the load.
+struct Begun {
+    load_seconds: f64,
+    views: ViewsReport,
 }
 
 /// What was measured around the load.
@@ -184,16 +235,43 @@ struct Measured {
     outcome: Outcome,
     samples: Samples,
     back_office: BackOfficeReport,
+    refreshes: RefreshesReport,
     memory_before_kib: u64,
     memory_loaded_kib: u64,
     cpu: Duration,
 }
 
+/// Looks at the server after the load, if anybody does.
+type Look<'a> = dyn FnMut(&mut Screen) -> Option<Findings> + 'a;
+
 impl Stage<'_> {
-    fn play(&self, load_seconds: f64, screen: &mut Screen) -> anyhow::Result<DemoReport> {
-        let postgresql = self.server.version()?;
-        let pooler = self.pooler.version().unwrap_or_else(|| "a pooler without a version".to_owned());
-        let measured = self.measure(screen)?;
+    fn play(
+        &self,
+        begun: Begun,
+        look: &mut Look<'_>,
+        screen: &mut Screen,
+    ) -> anyhow::Result<(DemoReport, Findings)> {
+        let memory_before_kib = self.pooler.resident_kib()?;
+        let workload = self.traffic().workload(self.data);
+        let mut generator = Generator::new(self.pooler.as_application(), workload, self.stop)?;
+        let login = self.log_in(&mut generator, screen)?;
+        let measured = self.measure(&mut generator, memory_before_kib, login, screen)?;
+        // Who has had enough waits for nothing more.
+        let interrupted = measured.outcome.interrupted;
+        let findings = if interrupted { None } else { look(screen) }.unwrap_or_default();
+        let refreshes = measured.refreshes.clone();
+        let mut report = self.report(begun.load_seconds, measured)?;
+        if !interrupted {
+            match self.show_dashboard(&mut generator, begun.views, refreshes, screen) {
+                Ok(dashboard) => report.dashboard = dashboard,
+                Err(error) => report.dashboard_error = Some(format!("{error:#}")),
+            }
+        }
+        report.findings = Some(findings.json.clone()).filter(|json| !json.is_null());
+        Ok((report, findings))
+    }
+
+    fn report(&self, load_seconds: f64, measured: Measured) -> anyhow::Result<DemoReport> {
         let clients = u64::from(self.options.clients.max(1));
         let memory_loaded_kib = measured.memory_loaded_kib.max(measured.samples.resident_kib_max);
         let grown_bytes = memory_loaded_kib.saturating_sub(measured.memory_before_kib) * 1024;
@@ -216,30 +294,72 @@ impl Stage<'_> {
             memory_per_client_bytes: grown_bytes / clients,
             cpu_us_per_request: measured.cpu.as_secs_f64() * 1e6 / requests as f64,
             machine: Machine::this(),
-            postgresql,
-            pooler,
+            postgresql: self.server.version()?,
+            pooler: self.pooler.version().unwrap_or_else(|| "a pooler without a version".to_owned()),
+            dashboard: None,
+            dashboard_error: None,
             findings: None,
         })
     }
 
-    fn measure(&self, screen: &mut Screen) -> anyhow::Result<Measured> {
-        let traffic = self.traffic();
-        let application = self.pooler.as_application();
-        let memory_before_kib = self.pooler.resident_kib()?;
-        let mut generator = Generator::new(application, traffic.workload(self.data), self.stop)?;
-        let login = self.log_in(&mut generator, screen)?;
-
+    fn measure(
+        &self,
+        generator: &mut Generator<'_, InsuranceMix>,
+        memory_before_kib: u64,
+        login: Duration,
+        screen: &mut Screen,
+    ) -> anyhow::Result<Measured> {
         screen.line(&format!("running {:.0} requests/s for {} s", self.options.rate, self.options.seconds));
         let sampler =
             Sampler::start(&self.pooler.console(), &self.server.as_admin(), DATABASE, self.pooler.pid())?;
-        let back_office = BackOffice::start(application, self.data)?;
+        let back_office = BackOffice::start(self.pooler.as_application(), self.data)?;
+        let keeper = self.office.keep_views();
         let cpu_before = self.pooler.cpu_time()?;
-        let outcome = generator
-            .run(&traffic.run_options(), &mut |progress| screen.changing(&progress_line(progress)))?;
+        let outcome = generator.run(&self.traffic().run_options(), &mut |progress| {
+            screen.changing(&progress_line(progress));
+        })?;
         let cpu = self.pooler.cpu_time()?.saturating_sub(cpu_before);
         let memory_loaded_kib = self.pooler.resident_kib()?;
         let (samples, back_office) = (sampler.finish(), back_office.finish());
-        Ok(Measured { login, outcome, samples, back_office, memory_before_kib, memory_loaded_kib, cpu })
+        let refreshes = keeper.finish();
+        Ok(Measured {
+            login,
+            outcome,
+            samples,
+            back_office,
+            refreshes,
+            memory_before_kib,
+            memory_loaded_kib,
+            cpu,
+        })
+    }
+
+    /// The dashboard: beside the load that goes on, and when it is over. `None` when it was interrupted.
+    fn show_dashboard(
+        &self,
+        generator: &mut Generator<'_, InsuranceMix>,
+        views: ViewsReport,
+        refreshes: RefreshesReport,
+        screen: &mut Screen,
+    ) -> anyhow::Result<Option<DashboardReport>> {
+        let wanted =
+            PoolsWanted { pooler_connections: self.options.pool_size, admin: self.options.admin_pool_size };
+        let (desk, slices) = (self.office.open(wanted)?, self.slices());
+        let seconds = slices.length.as_secs_f64();
+        screen.line(&format!("running on for {seconds:.1} s, half of it with a heavy report beside it"));
+        let mut observe = |slice: &str| screen.changing(&format!("  {slice}"));
+        let Some(beside) = beside_heavy_report(generator, &desk, slices, &mut observe)? else {
+            return Ok(None);
+        };
+        screen.line("asking the dashboard's queries of tables, views and cache");
+        let (admin_pool, queries) = (desk.admin_pool()?, desk.compare()?);
+        let cache = desk.cache_name();
+        Ok(Some(DashboardReport { views, refreshes, queries, cache, admin_pool, beside }))
+    }
+
+    fn slices(&self) -> Slices {
+        let length = Duration::from_secs(self.options.seconds.into()) / SLICES_PART;
+        Slices { rate: self.options.rate, length, seed: SEED }
     }
 
     fn traffic(&self) -> TrafficOptions {
@@ -275,18 +395,21 @@ fn progress_line(progress: &Progress) -> String {
     )
 }
 
-fn stay_up(server: &PrivateServer, pooler: &RunningPooler, screen: &mut Screen, stop: &AtomicBool) {
-    let application = pooler.as_application();
+fn stay_up(stage: &Stage<'_>, screen: &mut Screen) {
+    let (server, application) = (stage.server, stage.pooler.as_application());
     let Address::Tcp(address) = &application.address else { return };
     let (host, port, user) = (address.ip(), address.port(), &application.user);
     screen.line(&format!(
         "staying up until Ctrl-C\n  \
          through the pooler   psql 'postgres://{user}@{host}:{port}/{DATABASE}'\n  \
          the pooler's console psql 'postgres://{user}@{host}:{port}/pgbouncer' -c 'SHOW POOLS'\n  \
-         PostgreSQL directly  psql 'postgres://{user}@{host}:{}/{DATABASE}'",
+         PostgreSQL directly  psql 'postgres://{user}@{host}:{}/{DATABASE}'\n  \
+         the views            pgprime views status --config {} --database-url 'postgres://{user}@{host}:{}/{DATABASE}'",
+        server.port(),
+        stage.office.config().display(),
         server.port()
     ));
-    while !stop.load(Ordering::Relaxed) {
+    while !stage.stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -304,8 +427,16 @@ mod tests {
         };
         assert!(check(&|_| {}));
         assert!(!check(&|options| options.clients = 0));
+        assert!(!check(&|options| options.admin_pool_size = 0));
         assert!(!check(&|options| options.rate = 0.0));
         assert!(!check(&|options| options.scale = f64::NAN));
+    }
+
+    #[test]
+    fn the_address_of_redis_is_not_shown() {
+        let redis_url = Some(RedisUrl::new("redis://:secret@localhost"));
+        let options = DemoOptions { redis_url, ..DemoOptions::new(PoolerCommand::Own("x".into())) };
+        assert!(!format!("{options:?}").contains("secret"));
     }
 
     #[test]

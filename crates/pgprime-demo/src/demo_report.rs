@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::back_office::BackOfficeReport;
+use crate::dashboard::DashboardReport;
 use crate::generator::Latency;
 use crate::machine::Machine;
 use crate::text::{grouped, memory, milliseconds, table};
@@ -51,6 +52,11 @@ pub struct DemoReport {
     pub postgresql: String,
     /// What the pooler says it is.
     pub pooler: String,
+    /// The admin dashboard; `None` when the load was interrupted, or something went wrong.
+    pub dashboard: Option<DashboardReport>,
+    /// Why the dashboard could not be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dashboard_error: Option<String>,
     /// What was found in the load afterwards, where somebody looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<serde_json::Value>,
@@ -59,7 +65,11 @@ pub struct DemoReport {
 impl DemoReport {
     /// Whether every request was answered correctly.
     pub fn is_clean(&self) -> bool {
-        self.traffic.errors.count + self.back_office.errors.count == 0 && self.traffic.requests > 0
+        let errors = self.traffic.errors.count + self.back_office.errors.count;
+        errors == 0
+            && self.traffic.requests > 0
+            && self.dashboard_error.is_none()
+            && self.dashboard.as_ref().is_none_or(DashboardReport::is_clean)
     }
 
     /// The report as text.
@@ -83,6 +93,13 @@ impl DemoReport {
         }
         for sample in self.traffic.errors.samples.iter().chain(&self.back_office.errors.samples) {
             let _ = writeln!(text, "{:<20}{sample}", "");
+        }
+        if let Some(dashboard) = &self.dashboard {
+            text.push('\n');
+            text += &dashboard.text();
+        }
+        if let Some(error) = &self.dashboard_error {
+            let _ = writeln!(text, "\nthe dashboard could not be shown: {error}");
         }
         if self.traffic.interrupted {
             text.push_str("stopped before its time\n");
@@ -186,6 +203,8 @@ mod tests {
             machine: Machine { cpu: "c".into(), cores: 2, kernel: "k".into() },
             postgresql: "15.4".into(),
             pooler: "a pooler".into(),
+            dashboard: None,
+            dashboard_error: None,
             findings: None,
         }
     }
@@ -222,5 +241,14 @@ errors              0
         ));
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["traffic"]["errors"]["count"], 1);
+    }
+
+    #[test]
+    fn a_load_without_its_dashboard_is_reported_and_is_not_clean() {
+        let mut report = report(Errors::default());
+        assert!(report.is_clean());
+        report.dashboard_error = Some("gone".into());
+        assert!(!report.is_clean());
+        assert!(report.text().ends_with("errors              0\n\nthe dashboard could not be shown: gone\n"));
     }
 }

@@ -1,7 +1,8 @@
 //! Sample data, load generator, demo and benchmark.
 //!
-//! The crate sees the product from outside: it starts the pooler as a child process, connects to it as any client
-//! does, and reads what the pooler's console tells. It never links the pooler. Every answer is compared with what the
+//! The crate sees the pooler from outside: it starts it as a child process, connects to it as any client
+//! does, and reads what the pooler's console tells. It never links the pooler. The dashboard's work uses `pgprime-client`
+//! and `pgprime-views` as a service would. Every answer is compared with what the
 //! sample data must hold, so a wrong answer is an error and not a fast request.
 //!
 //! * [`Dataset`] and [`load_sample_data`]: an insurer's data, the same for the same seed.
@@ -15,6 +16,7 @@ mod back_office;
 mod bench;
 mod bench_report;
 mod console_client;
+mod dashboard;
 mod data;
 mod demo;
 mod demo_report;
@@ -42,8 +44,12 @@ mod verify;
 pub use back_office::BackOfficeReport;
 pub use bench::{BenchOptions, bench};
 pub use bench_report::{BenchReport, BenchRun, BenchTarget, LoginRun};
+pub use dashboard::{
+    AdminPool, BesideReport, ComparedQuery, DashboardReport, DashboardView, HeavyReport, RefreshesReport,
+    ServiceSide, ViewsReport,
+};
 pub use data::dataset::{Counts, Dataset};
-pub use demo::{DemoOptions, demo};
+pub use demo::{DemoOptions, RedisUrl, demo};
 pub use demo_report::DemoReport;
 pub use generator::{Errors, Latency, Limit};
 pub use load::{load_sample_data, now_seconds};

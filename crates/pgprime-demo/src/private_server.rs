@@ -39,6 +39,8 @@ impl PrivateServer {
         let mut server = Self { cluster, database: database.to_owned(), verifier: String::new() };
         let mut admin = ConsoleClient::connect(&server.as_admin(), None)?;
         admin.query(&format!("CREATE ROLE {APP_USER} LOGIN PASSWORD '{APP_PASSWORD}'"))?;
+        // The dashboard shows what all sessions are doing.
+        admin.query(&format!("GRANT pg_monitor TO {APP_USER}"))?;
         admin.query(&format!("CREATE DATABASE {database} OWNER {APP_USER}"))?;
         let stored =
             admin.query(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{APP_USER}'"))?;
@@ -70,6 +72,11 @@ impl PrivateServer {
     /// The superuser's address of the application's database.
     pub(crate) fn url(&self) -> String {
         self.cluster.primary().url(&self.database)
+    }
+
+    /// The application's address of its database.
+    pub(crate) fn application_url(&self) -> String {
+        format!("postgres://{APP_USER}:{APP_PASSWORD}@127.0.0.1:{}/{}", self.port(), self.database)
     }
 
     /// Adds those of the extensions that are installed to the application's database.

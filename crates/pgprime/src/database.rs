@@ -4,10 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use pgprime_client::{Connected, DatabaseConfig};
+use pgprime_client::{Connected, Database, DatabaseConfig, Error, ResultCacheConfig};
 
 /// A database that does not answer is given up after this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const URL_NEEDED: &str =
+    "--database-url or DATABASE_URL is needed, such as postgresql://user:password@host:5432/database";
 
 /// The database could not be reached, does not let us in, or was lost meanwhile: exit code 3.
 #[derive(Debug, thiserror::Error)]
@@ -23,11 +26,24 @@ impl Unreachable {
 
 /// Connects to the database that the option or the variable names.
 pub(crate) async fn connect(url: Option<&str>) -> anyhow::Result<Connected> {
-    let url = url.context(
-        "--database-url or DATABASE_URL is needed, such as postgresql://user:password@host:5432/database",
-    )?;
+    let url = url.context(URL_NEEDED)?;
     DatabaseConfig::new(url).validate().context("--database-url is not the address of a database")?;
     pgprime_client::connect(url, CONNECT_TIMEOUT).await.map_err(|error| Unreachable(error.to_string()).into())
+}
+
+/// Opens pools of few connections to the database that the option or the variable names, with a cache of results.
+pub(crate) async fn pools(url: Option<&str>, redis_url: Option<&str>) -> anyhow::Result<Database> {
+    let mut config = DatabaseConfig::new(url.context(URL_NEEDED)?);
+    config.redis_url = redis_url.map(str::to_owned);
+    (config.pool_min, config.pool_max, config.admin.size) = (Some(0), Some(1), Some(2));
+    config.connect_timeout = CONNECT_TIMEOUT;
+    config.timeout = CONNECT_TIMEOUT;
+    config.cache = Some(ResultCacheConfig::default());
+    config.validate().context("--database-url is not the address of a database")?;
+    Database::connect(config).await.map_err(|error| match error {
+        Error::Usage(_) => anyhow::Error::new(error),
+        error => Unreachable(error.to_string()).into(),
+    })
 }
 
 /// Host and port, for a person.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{analyze, bench, bloat, demo, indexes, plan, pooler, slow_queries, views};
+use commands::{analyze, bench, bloat, cache, demo, indexes, plan, pooler, slow_queries, views};
 
 /// Keeps a PostgreSQL service fast for 10,000 concurrent users.
 #[derive(Debug, Parser)]
@@ -47,6 +47,8 @@ enum Command {
     Bloat(bloat::Arguments),
     /// Create materialized views as declared, refresh them when it is worth it, tell how fresh they are
     Views(Box<views::Arguments>),
+    /// Let the result cache hear of changes that other programs make
+    Cache(cache::Arguments),
     /// Measure poolers beside one another on the same private PostgreSQL
     Bench(bench::Arguments),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Indexes(arguments) => indexes::run(&arguments),
         Command::Bloat(arguments) => bloat::run(&arguments),
         Command::Views(arguments) => views::run(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {

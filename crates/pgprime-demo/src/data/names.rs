@@ -137,8 +137,21 @@ pub(crate) const PAYMENT_METHODS: &[(&str, u64)] = &[("direct_debit", 62), ("car
 pub(crate) const ADMIN_ROLES: &[(&str, u64)] =
     &[("agent", 60), ("adjuster", 22), ("underwriter", 13), ("manager", 5)];
 
-pub(crate) const ADMIN_ACTIONS: &[(&str, u64)] =
-    &[("view", 58), ("update", 21), ("comment", 12), ("approve", 6), ("reject", 3)];
+/// What the insurer's own users do, and what they do it to.
+pub(crate) const ADMIN_ACTIONS: &[(&str, u64)] = &[
+    ("view customer", 20),
+    ("view policy", 14),
+    ("view claim", 14),
+    ("login admin_user", 11),
+    ("comment claim", 9),
+    ("change policy", 8),
+    ("change customer", 6),
+    ("approve claim", 6),
+    ("reject claim", 3),
+    ("override quote", 4),
+    ("refund payment", 3),
+    ("export policy", 2),
+];
 
 pub(crate) const EVENT_KINDS: &[(&str, u64)] =
     &[("page_view", 70), ("click", 18), ("form_start", 6), ("form_submit", 4), ("error", 2)];

@@ -68,15 +68,19 @@ pub(crate) fn write_admin_activity(data: &Dataset, id: u64, out: &mut Vec<u8>) {
     let at = data.moment(id, data.counts.admin_activity, &mut random);
     // The square of a fraction: a few users do most of the work.
     let user = 1 + (random.fraction().powi(2) * data.counts.admin_users as f64) as u64;
-    let (entity, rows) = [
-        ("customer", data.counts.customers),
-        ("quote", data.counts.quotes),
-        ("policy", data.counts.policies),
-        ("claim", data.counts.claims),
-    ][random.between(0, 4) as usize];
+    let user = user.min(data.counts.admin_users);
+    let done = random.pick_weighted(ADMIN_ACTIONS);
+    let (action, entity) = done.split_once(' ').unwrap_or((done, ""));
+    let entity_id = match entity {
+        "customer" => random.between(1, data.counts.customers + 1),
+        "quote" => random.between(1, data.counts.quotes + 1),
+        "policy" => random.between(1, data.counts.policies + 1),
+        "claim" => random.between(1, data.counts.claims + 1),
+        "payment" => random.between(1, data.counts.payments + 1),
+        _ => user,
+    };
     let mut row = RowWriter::new(out);
-    row.integer(id).integer(user.min(data.counts.admin_users));
-    row.text(random.pick_weighted(ADMIN_ACTIONS)).text(entity).integer(random.between(1, rows + 1));
+    row.integer(id).integer(user).text(action).text(entity).integer(entity_id);
     row.formatted(format_args!(r#"{{"seconds": {}}}"#, random.between(1, 900)));
     row.timestamp(at).end();
 }

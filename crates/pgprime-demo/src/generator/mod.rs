@@ -16,7 +16,7 @@ mod workload;
 
 pub(crate) use engine::Generator;
 pub use recorder::{Errors, Latency};
-pub(crate) use recorder::{Outcome, Progress};
+pub(crate) use recorder::{Outcome, Progress, Times};
 pub(crate) use run::RunOptions;
 pub use schedule::Limit;
 pub(crate) use schedule::Schedule;

@@ -27,6 +27,16 @@ impl Errors {
             self.samples.push(text);
         }
     }
+
+    /// Those of another run, too.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        for text in other.samples {
+            if self.samples.len() < SAMPLES_MAX && !self.samples.contains(&text) {
+                self.samples.push(text);
+            }
+        }
+    }
 }
 
 /// Percentiles of latencies.
@@ -59,6 +69,28 @@ impl Latency {
     }
 }
 
+/// The latencies of runs, so that those of several can be added up.
+#[derive(Clone, Debug)]
+pub(crate) struct Times(Histogram<u64>);
+
+impl Default for Times {
+    fn default() -> Self {
+        Self(histogram())
+    }
+}
+
+impl Times {
+    /// Those of another run, too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let _ = self.0.add(&other.0);
+    }
+
+    /// Their percentiles.
+    pub(crate) fn latency(&self, name: &str) -> Latency {
+        Latency::of(name, &self.0)
+    }
+}
+
 /// What a run measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
@@ -70,6 +102,8 @@ pub(crate) struct Outcome {
     pub(crate) completed: u64,
     /// All kinds together.
     pub(crate) all: Latency,
+    /// The latencies of all kinds.
+    pub(crate) times: Times,
     /// Each kind, in the order of the workload.
     pub(crate) kinds: Vec<Latency>,
     pub(crate) errors: Errors,
@@ -130,13 +164,13 @@ impl Recorder {
     }
 
     /// All kinds together, and each of them.
-    pub(super) fn latencies(&self) -> (Latency, Vec<Latency>) {
+    pub(super) fn latencies(&self) -> (Times, Vec<Latency>) {
         let mut all = histogram();
         for (_, histogram) in &self.kinds {
             let _ = all.add(histogram);
         }
         let kinds = self.kinds.iter().map(|(name, histogram)| Latency::of(name, histogram)).collect();
-        (Latency::of("all", &all), kinds)
+        (Times(all), kinds)
     }
 }
 
@@ -155,11 +189,14 @@ mod tests {
             recorder.record(0, latency_ms * 1_000_000);
         }
         recorder.record(1, 5_000_000_000);
-        let (all, kinds) = recorder.latencies();
+        let (mut times, kinds) = recorder.latencies();
+        let all = times.latency("all");
         assert_eq!((all.count, kinds[0].count, kinds[1].count), (101, 100, 1));
         assert!((49_900..=50_100).contains(&kinds[0].p50_us), "{:?}", kinds[0]);
         assert!((98_900..=99_100).contains(&kinds[0].p99_us), "{:?}", kinds[0]);
         assert!((4_990_000..=5_010_000).contains(&all.max_us));
+        times.add(&times.clone());
+        assert_eq!((times.latency("twice").count, times.latency("twice").max_us), (202, all.max_us));
         assert_eq!(recorder.take_recent().0, 101);
         assert_eq!(recorder.take_recent().0, 0);
     }

@@ -181,7 +181,7 @@ impl Run {
     }
 
     pub(super) fn outcome(self) -> Outcome {
-        let (all, kinds) = self.recorder.latencies();
+        let (times, kinds) = self.recorder.latencies();
         let end_ns = match (self.limit, &self.arrivals) {
             (Limit::Duration(_), None) if !self.stopped => self.deadline_ns.min(self.last_answer_ns),
             _ => self.last_answer_ns,
@@ -190,7 +190,8 @@ impl Run {
             elapsed: Duration::from_nanos(end_ns.saturating_sub(self.counts_from_ns)),
             requests: self.requests,
             completed: self.completed,
-            all,
+            all: times.latency("all"),
+            times,
             kinds,
             errors: self.errors,
             backlog_max: self.backlog_max,

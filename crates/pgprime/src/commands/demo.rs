@@ -4,12 +4,13 @@ mod findings;
 mod findings_text;
 mod found;
 
+use std::convert::Infallible;
 use std::env;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use pgprime_demo::{DemoOptions, PoolerCommand, Statements};
+use pgprime_demo::{DemoOptions, PoolerCommand, RedisUrl, Statements};
 
 use crate::exit;
 use findings::Optimizer;
@@ -32,6 +33,12 @@ pub(crate) struct Arguments {
     /// Server connections
     #[arg(long, default_value_t = 25)]
     pool_size: u32,
+    /// Connections of the admin pool, which heavy reports run in; one for every two cores when not given
+    #[arg(long)]
+    admin_pool_size: Option<u32>,
+    /// Redis or Valkey that keeps the dashboard's results beside memory
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = redis_url)]
+    redis_url: Option<RedisUrl>,
     /// Another pooler in the place of pgprime's: a command with {config} in it
     #[arg(long)]
     pooler: Option<String>,
@@ -51,17 +58,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(command) => PoolerCommand::Template(command.clone()),
         None => PoolerCommand::Own(env::current_exe().context("cannot find our own program")?),
     };
+    let defaults = DemoOptions::new(pooler);
     let options = DemoOptions {
+        admin_pool_size: arguments.admin_pool_size.unwrap_or(defaults.admin_pool_size),
         clients: arguments.clients,
         seconds: arguments.seconds,
         scale: arguments.scale,
         rate: arguments.rate,
         pool_size: arguments.pool_size,
+        redis_url: arguments.redis_url.clone(),
         statements: if arguments.unnamed { Statements::Unnamed } else { Statements::Named },
         json: arguments.json,
         keep: arguments.keep,
-        ..DemoOptions::new(pooler)
+        ..defaults
     };
     let report = pgprime_demo::demo(&options, Some(&mut Optimizer::default()))?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
+}
+
+fn redis_url(url: &str) -> Result<RedisUrl, Infallible> {
+    Ok(RedisUrl::new(url))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod analyze;
 pub(crate) mod bench;
 pub(crate) mod bloat;
+pub(crate) mod cache;
 pub(crate) mod demo;
 pub(crate) mod indexes;
 pub(crate) mod plan;

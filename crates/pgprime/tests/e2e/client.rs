@@ -60,6 +60,9 @@ impl Way {
         config.statement_timeout = Duration::from_secs(11);
         config.admin.statement_timeout = Duration::from_secs(77);
         config.admin.work_mem = "33MB".to_owned();
+        config.admin.lock_timeout = Duration::from_secs(7);
+        config.admin.idle_in_transaction_timeout = Duration::from_secs(66);
+        config.admin.parallel_workers_max = 1;
         config.statements = vec![
             ("item_by_id".into(), "SELECT id, name, mood::text FROM items WHERE id = $1".into()),
             ("rename".into(), "UPDATE items SET name = $2 WHERE id = $1".into()),
@@ -159,17 +162,19 @@ fn settings_of_the_roles_reach_their_statements_and_no_others() {
     through_both(|way| async move {
         let database = way.connect().await;
         let sql = "SELECT concat_ws(' ', current_setting('work_mem'), current_setting('statement_timeout'), \
-                   current_setting('transaction_read_only'))";
+                   current_setting('transaction_read_only'), current_setting('lock_timeout'), \
+                   current_setting('idle_in_transaction_session_timeout'), \
+                   current_setting('max_parallel_workers_per_gather'))";
         for _ in 0..5 {
-            assert_eq!(text(&database.admin(), sql).await, "33MB 77s off");
-            assert_eq!(text(&database.read(), sql).await, "4MB 11s on");
+            assert_eq!(text(&database.admin(), sql).await, "33MB 77s off 7s 66s 1");
+            assert_eq!(text(&database.read(), sql).await, "4MB 11s on 0 1min 2");
             // Nothing is left in the sessions that others use.
-            assert_eq!(text(&database.main(), sql).await, "4MB 0 off");
+            assert_eq!(text(&database.main(), sql).await, "4MB 0 off 0 0 2");
         }
         for (access, expected) in [
-            (database.main(), "4MB 11s off"),
-            (database.read(), "4MB 11s on"),
-            (database.admin(), "33MB 77s off"),
+            (database.main(), "4MB 11s off 0 1min 2"),
+            (database.read(), "4MB 11s on 0 1min 2"),
+            (database.admin(), "33MB 77s off 7s 66s 1"),
         ] {
             let found = access.transaction(|transaction| async move {
                 Ok::<String, Error>(transaction.query_one(sql, &[]).await?.get(0))
@@ -178,7 +183,7 @@ fn settings_of_the_roles_reach_their_statements_and_no_others() {
             let mut rows = access.query_stream(sql, &[]).await.unwrap();
             let found: String = rows.next().await.unwrap().unwrap().get(0);
             assert!(rows.next().await.unwrap().is_none());
-            assert!(found == expected || found == "4MB 0 off", "{found}");
+            assert!(found == expected || found == "4MB 0 off 0 0 2", "{found}");
         }
         way.check_quiet();
     });

@@ -8,6 +8,7 @@
 mod analyze;
 mod auth;
 mod bloat;
+mod cache;
 mod client;
 mod command_line;
 mod demo;

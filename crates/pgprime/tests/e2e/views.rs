@@ -95,6 +95,48 @@ fn from_a_declaration_to_a_refreshed_view() {
     );
 }
 
+const FIGURES: &str = "
+[[figures]]
+name = 'days'
+title = 'Orders by day'
+sql = 'SELECT day, n FROM daily ORDER BY day'
+ttl = '1m'
+unit = 'orders'
+labels = ['day']
+[[figures]]
+name = 'broken'
+sql = 'SELECT nothing FROM daily'
+";
+
+#[test]
+fn what_an_admin_dashboard_shows() {
+    let setting = Setting::new();
+    setting.says(&["apply"], 0);
+    setting.says(&["metrics"], 0);
+    std::fs::write(setting.config(), format!("{DECLARATIONS}{FIGURES}")).unwrap();
+    let text = setting.says(&["metrics"], 1);
+    for words in [
+        "Admin pool: ",
+        "work_mem 64MB, 0 further processes, time 5 min, wait for a lock 5 s",
+        "public.daily: age ",
+        "Orders by day in orders (asked for now, ",
+        "2025-01-01: n 10",
+        "broken: query: column \"nothing\" does not exist",
+    ] {
+        assert!(text.contains(words), "{words} is not in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let document: serde_json::Value = serde_json::from_str(&setting.says(&["metrics", "--json"], 1)).unwrap();
+    assert_eq!(document["figures"][0]["rows"][6], serde_json::json!({"day": "2025-01-07", "n": 10}));
+    assert_eq!(document["missing"][0]["what"], "broken");
+    assert_eq!(document["views"]["views"][0]["view"], "public.daily");
+    assert_eq!(document["admin"]["limits"]["parallel_workers_max"], 0);
+    std::fs::write(setting.config(), "[[figures]]\nname = 'a'\nsql = 'SELECT 1'\nevery = '1m'").unwrap();
+    let output = setting.run(&["metrics"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr_of(&output).contains("unknown field `every`"), "{}", stderr_of(&output));
+}
+
 #[test]
 fn all_of_it_works_through_a_transaction_pooler() {
     let setting = Setting::new();
@@ -114,6 +156,7 @@ fn all_of_it_works_through_a_transaction_pooler() {
     assert_eq!(primary.psql(&setting.database, "SELECT n FROM reader").unwrap(), "140");
     says(&["refresh", "daily"], "refreshed in");
     says(&["status"], "nothing has changed since");
+    says(&["metrics"], "public.daily: age ");
     says(&["plan"], "Nothing has to be done.");
 }
 

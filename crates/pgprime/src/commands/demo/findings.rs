@@ -17,6 +17,8 @@ use crate::pooler_console;
 
 /// Statements that are told of.
 const STATEMENTS_MAX: usize = 8;
+/// What a refresh asks of the table that it makes in passing has this in it: it is no statement of anybody's.
+const OF_A_REFRESH: &str = "pg_temp_";
 /// How long planning with further candidates may go on.
 const ADVICE_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -89,11 +91,16 @@ fn slowest(snapshot: &Snapshot, period: &Period, pooler: Option<&PoolerStatement
     let options = ReportOptions {
         order: Order::Mean,
         threshold_ms: 0.0,
-        limit: STATEMENTS_MAX,
+        limit: STATEMENTS_MAX * 2,
         pooler,
         ..ReportOptions::default()
     };
-    slow::report(snapshot, period, &options)
+    let mut report = slow::report(snapshot, period, &options);
+    let is_of_a_refresh =
+        |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(OF_A_REFRESH));
+    report.statements.retain(|statement| !is_of_a_refresh(&statement.text));
+    report.statements.truncate(STATEMENTS_MAX);
+    report
 }
 
 fn planted(advice: &Advice) -> Vec<Planted> {

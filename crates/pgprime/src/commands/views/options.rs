@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// The database with the views; on its primary
     #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// The Redis that instances share results in: it is told of changed views
+    #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
     /// Print one JSON document
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -36,6 +39,9 @@ pub(super) enum What {
     Apply,
     /// Tell how fresh the views are, what is next, and whether they are worth what they cost
     Status,
+    /// Print what an admin dashboard shows: the admin pool, freshness of views, cache hit rates, and the figures that
+    /// [[figures]] declare; exit code 1 if anything of it cannot be had
+    Metrics,
     /// Refresh views now; without names those that are due
     Refresh {
         /// Names of views, as admin.daily_quotes
@@ -78,5 +84,10 @@ impl Arguments {
     /// The database to ask, if any; a variable that is set to nothing counts as none.
     pub(super) fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
+    /// The Redis to tell, if any.
+    pub(super) fn redis_url(&self) -> Option<&str> {
+        self.redis_url.as_deref().filter(|url| !url.trim().is_empty())
     }
 }

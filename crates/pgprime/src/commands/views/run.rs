@@ -10,9 +10,11 @@ use pgprime_advisor::indexes::Workload;
 use pgprime_advisor::slow;
 use pgprime_advisor::sql::Statement;
 use pgprime_client::Connected;
+use pgprime_client::cache::{Cache, CacheConfig, RedisConfig};
 use pgprime_views::{
-    ApplyOptions, Declarations, Policy, Reason, RefreshOutcome, Scheduler, ViewName, ViewsError, adopt,
-    adoptable, apply, history, plan, refresh, status,
+    AdminMetrics, Applied, ApplyOptions, DeclarationError, Declarations, Figures, MetricsOptions, Policy,
+    Reason, RefreshOutcome, Scheduler, ViewName, ViewsError, adopt, adoptable, apply, apply_with_cache,
+    history, metrics_text, plan, refresh, refresh_with_cache, status,
 };
 use serde::Serialize;
 
@@ -33,12 +35,18 @@ async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
     let declared = match &arguments.what {
         What::History { .. } | What::Adopt { .. } | What::Suggest { .. } => Declarations::default(),
         What::Refresh { names } if !names.is_empty() && !arguments.config.exists() => Declarations::default(),
-        _ => Declarations::read(&arguments.config).map_err(|error| {
-            anyhow::Error::new(error).context(format!("the configuration {}", arguments.config.display()))
-        })?,
+        _ => Declarations::read(&arguments.config).map_err(|error| in_file(arguments, error))?,
+    };
+    let figures = match arguments.what {
+        What::Metrics => Figures::read(&arguments.config).map_err(|error| in_file(arguments, error))?,
+        _ => Figures::default(),
     };
     let connected = database::connect(arguments.database_url()).await?;
-    let job = Job { arguments, declared, connected: &connected };
+    let cache = match (&arguments.what, arguments.redis_url()) {
+        (What::Apply | What::Refresh { .. }, Some(url)) => Some(shared_cache(url).await?),
+        _ => None,
+    };
+    let job = Job { arguments, declared, figures, connected: &connected, cache };
     match job.work().await {
         Ok(is_well) => Ok(is_well),
         // Nothing is wrong with what was asked for; another is just at it.
@@ -48,6 +56,39 @@ async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
         }
         Err(error) => Err(explained(error, &connected)),
     }
+}
+
+fn in_file(arguments: &Arguments, error: DeclarationError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("the configuration {}", arguments.config.display()))
+}
+
+/// What an admin dashboard shows, as a service with pools of its own would show it.
+async fn metrics(
+    arguments: &Arguments,
+    declarations: Declarations,
+    figures: Figures,
+) -> anyhow::Result<bool> {
+    let database = database::pools(arguments.database_url(), arguments.redis_url()).await?;
+    let options = MetricsOptions { declarations, figures, ..MetricsOptions::default() };
+    let found = AdminMetrics::read(&database, &options).await;
+    show(arguments, &found, || metrics_text(&found))?;
+    database.close().await;
+    Ok(found.is_well())
+}
+
+/// The results that instances share: no instance serves any from before a change.
+async fn shared_cache(url: &str) -> anyhow::Result<Cache> {
+    let config =
+        CacheConfig { redis: Some(RedisConfig::new(url)), memory_bytes_max: 0, ..CacheConfig::default() };
+    Cache::connect(config).await.context("--redis-url or REDIS_URL")
+}
+
+fn show(
+    arguments: &Arguments,
+    document: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    if arguments.json { print_json(document) } else { print(&text()) }.context("the report")
 }
 
 /// A connection that was lost has an exit code of its own.
@@ -61,7 +102,9 @@ fn explained(error: anyhow::Error, connected: &Connected) -> anyhow::Error {
 struct Job<'a> {
     arguments: &'a Arguments,
     declared: Declarations,
+    figures: Figures,
     connected: &'a Connected,
+    cache: Option<Cache>,
 }
 
 impl Job<'_> {
@@ -74,10 +117,11 @@ impl Job<'_> {
                 Ok(plan.is_done())
             }
             What::Apply => {
-                let applied = apply(client, &self.declared, &ApplyOptions::default()).await?;
+                let applied = self.apply().await?;
                 self.show(&applied, || text::applied(&applied))?;
                 Ok(applied.iter().all(|applied| applied.error.is_none()))
             }
+            What::Metrics => metrics(self.arguments, self.declared.clone(), self.figures.clone()).await,
             What::Status => {
                 let status = status(client, &self.declared, &policy).await?;
                 self.show(&status, || text::status(&status))?;
@@ -111,11 +155,22 @@ impl Job<'_> {
         }
     }
 
+    async fn apply(&self) -> Result<Vec<Applied>, ViewsError> {
+        let (client, options) = (&self.connected.client, ApplyOptions::default());
+        match &self.cache {
+            Some(cache) => apply_with_cache(client, &self.declared, &options, cache).await,
+            None => apply(client, &self.declared, &options).await,
+        }
+    }
+
     /// Those that are named, those first that others read as far as they are declared; or what is due.
     async fn refresh(&self, names: &[ViewName], policy: &Policy) -> anyhow::Result<Vec<RefreshOutcome>> {
         let client = &self.connected.client;
         if names.is_empty() {
-            let scheduler = Scheduler::new(self.declared.clone(), policy.clone());
+            let mut scheduler = Scheduler::new(self.declared.clone(), policy.clone());
+            if let Some(cache) = &self.cache {
+                scheduler = scheduler.with_cache(cache.clone());
+            }
             return Ok(scheduler.round(client).await?.outcomes);
         }
         let mut open: BTreeSet<&ViewName> = names.iter().collect();
@@ -128,7 +183,11 @@ impl Job<'_> {
         let mut outcomes = Vec::new();
         for name in ordered {
             let declaration = self.declared.find(name);
-            outcomes.push(refresh(client, name, declaration, Reason::Asked, policy).await?);
+            let reason = Reason::Asked;
+            outcomes.push(match &self.cache {
+                Some(cache) => refresh_with_cache(client, name, declaration, reason, policy, cache).await?,
+                None => refresh(client, name, declaration, reason, policy).await?,
+            });
         }
         Ok(outcomes)
     }
@@ -154,7 +213,7 @@ impl Job<'_> {
     }
 
     fn show(&self, document: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        if self.arguments.json { print_json(document) } else { print(&text()) }.context("the report")
+        show(self.arguments, document, text)
     }
 }
 
