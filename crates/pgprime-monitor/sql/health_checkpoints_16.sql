@@ -1,0 +1,5 @@
+SELECT /* pgprime: checkpoints by the clock and because of much WAL */
+    checkpoints_timed::int8 AS timed,
+    checkpoints_req::int8 AS requested,
+    extract(epoch FROM stats_reset)::float8 AS reset_s
+FROM pg_stat_bgwriter

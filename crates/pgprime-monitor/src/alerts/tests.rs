@@ -1,0 +1,5 @@
+mod delivery;
+mod formats;
+mod outbox;
+mod settings;
+mod support;

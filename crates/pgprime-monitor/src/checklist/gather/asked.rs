@@ -1,0 +1,102 @@
+//! What is asked directly: each statement in a transaction of its own, that changes nothing and has limits.
+
+use pgprime_capacity::postgres::LiveSetting;
+use tokio_postgres::{Client, Error, Row};
+
+use super::error::GatherError;
+use crate::checklist::evidence::Counters;
+use crate::health::{Missing, Section};
+
+const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '500ms'; \
+                     SET LOCAL search_path = pg_catalog";
+/// From here on checkpoints have a view of their own.
+const CHECKPOINTER_SINCE: u32 = 17;
+
+/// What the catalog says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Catalog {
+    /// Whether pg_stat_statements is created in this database.
+    pub(super) has_statements: bool,
+    /// Materialized views.
+    pub(super) materialized: u64,
+}
+
+pub(super) async fn settings(client: &Client) -> Result<Vec<LiveSetting>, GatherError> {
+    let parse = |rows: &[Row]| rows.iter().map(setting).collect();
+    let found = ask(client, "settings", include_str!("../../../sql/checklist_settings.sql"), parse).await?;
+    Ok(found.unwrap_or_default())
+}
+
+fn setting(row: &Row) -> Result<LiveSetting, Error> {
+    Ok(LiveSetting {
+        name: row.try_get("name")?,
+        setting: row.try_get("setting")?,
+        unit: row.try_get("unit")?,
+        source: row.try_get("source")?,
+        context: row.try_get("context")?,
+        pending_restart: row.try_get("pending_restart")?,
+    })
+}
+
+pub(super) async fn catalog(client: &Client) -> Result<Section<Catalog>, GatherError> {
+    let sql = include_str!("../../../sql/checklist_extension.sql");
+    ask(client, "extensions and views", sql, |rows| {
+        let row = rows.first();
+        Ok(Catalog {
+            has_statements: row.map(|row| row.try_get("has_statements")).transpose()?.unwrap_or(false),
+            materialized: row.map(|row| count(row, "materialized")).transpose()?.unwrap_or(0),
+        })
+    })
+    .await
+}
+
+pub(super) async fn counters(client: &Client, version_major: u32) -> Result<Section<Counters>, GatherError> {
+    let (view, timed, requested) = match version_major >= CHECKPOINTER_SINCE {
+        true => ("pg_stat_checkpointer", "num_timed", "num_requested"),
+        false => ("pg_stat_bgwriter", "checkpoints_timed", "checkpoints_req"),
+    };
+    let sql = include_str!("../../../sql/checklist_counters.sql")
+        .replace("{view}", view)
+        .replace("{timed}", timed)
+        .replace("{requested}", requested);
+    ask(client, "temporary files and checkpoints", &sql, |rows| {
+        let Some(row) = rows.first() else { return Ok(Counters::default()) };
+        Ok(Counters {
+            temp_files: count(row, "temp_files")?,
+            temp_bytes: count(row, "temp_bytes")?,
+            checkpoints_timed: count(row, "timed")?,
+            checkpoints_requested: count(row, "requested")?,
+        })
+    })
+    .await
+}
+
+fn count(row: &Row, name: &str) -> Result<u64, Error> {
+    let number: i64 = row.try_get(name)?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
+/// One statement; what the server refuses is missing.
+async fn ask<T>(
+    client: &Client,
+    what: &str,
+    sql: &str,
+    parse: impl FnOnce(&[Row]) -> Result<T, Error>,
+) -> Result<Section<T>, GatherError> {
+    client.batch_execute(BEGIN).await.map_err(|error| lost(&error))?;
+    let rows = client.query_typed(sql, &[]).await;
+    // Of a transaction that has failed this is the end as well.
+    client.batch_execute("COMMIT").await.map_err(|error| lost(&error))?;
+    match rows.and_then(|rows| parse(&rows)) {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.is_closed() => Err(lost(&error)),
+        Err(error) => {
+            let why = error.as_db_error().map_or_else(|| error.to_string(), |said| said.message().to_owned());
+            Ok(Err(Missing { what: what.to_owned(), why, statement: None }))
+        }
+    }
+}
+
+fn lost(error: &Error) -> GatherError {
+    GatherError::Lost { reason: error.to_string() }
+}

@@ -1,0 +1,19 @@
+//! The pooler in front of the database, pgprime's own or PgBouncer, in one report.
+//!
+//! [`read_console`] asks either's console, [`of_handle`] the built-in one in the same process. [`rates`] tells what happened
+//! between two reports, [`diagnose`] what is wrong and which setting changes it, [`check_settings`] how its settings compare
+//! with a plan.
+
+mod builtin;
+mod console;
+mod diagnosis;
+mod rates;
+mod report;
+mod settings;
+
+pub use builtin::{latency, of_handle};
+pub use console::{ConsoleError, read_console, settings as read_settings};
+pub use diagnosis::{FindingSeverity, PoolerFinding, diagnose};
+pub use rates::{PoolerRates, rates};
+pub use report::{PoolerDatabase, PoolerKind, PoolerLatency, PoolerPool, PoolerReport, PoolerTotals};
+pub use settings::check_settings;
