@@ -1,0 +1,175 @@
+//! What the handlers share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pgprime_advisor::slow::{PoolerStatements, Snapshot};
+use pgprime_advisor::space::SpaceReport;
+use pgprime_client::{Database, PooledConnection};
+use pgprime_monitor::alerts::AlertCenter;
+use pgprime_monitor::checklist::ChecklistReport;
+use pgprime_monitor::health::Place;
+use pgprime_monitor::history::SeriesStore;
+use pgprime_monitor::watch::Round;
+use pgprime_planner::hardware::Hardware;
+use pgprime_pooler::Handle;
+use pgprime_views::{AdminMetrics, Declarations, Figures};
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::ApiConfig;
+use crate::lazy::LazyDatabase;
+use crate::limits::{ACQUIRE_MAX, LOOK_MAX, PING_MAX, within};
+use crate::live::Live;
+use crate::looks::{Indexes, Views};
+use crate::memo::Memo;
+use crate::problem::Problem;
+use crate::security::{Audit, Rates, Tokens};
+
+/// What the interface asks. What is `None` is not there, and its endpoints say so.
+#[derive(Clone)]
+pub struct Services {
+    /// The database; only its admin pool is used.
+    pub database: LazyDatabase,
+    /// The name of the database in histories: host and port.
+    pub label: String,
+    /// The file with the past of statements.
+    pub statement_history: Option<PathBuf>,
+    /// The built-in pooler.
+    pub pooler: Option<Handle>,
+    /// What watches: its latest round.
+    pub rounds: Option<watch::Receiver<Option<Arc<Round>>>>,
+    /// Alerts.
+    pub alerts: Option<Arc<AlertCenter>>,
+    /// Series of figures.
+    pub series: Option<Arc<SeriesStore>>,
+    /// Whether a PgBouncer is watched.
+    pub has_pgbouncer: bool,
+    /// Materialized views that are looked after.
+    pub declarations: Option<Arc<Declarations>>,
+    /// Figures of the admin metrics.
+    pub figures: Option<Arc<Figures>>,
+    /// The database once more, with a cache of results, which figures are read through. `database` has none.
+    pub cached: Option<LazyDatabase>,
+    /// Where the database's server is.
+    pub place: Place,
+    /// Its machine, as far as somebody has stated it.
+    pub machine: Hardware,
+}
+
+impl Services {
+    /// The database alone.
+    #[must_use]
+    pub fn new(database: LazyDatabase, label: impl Into<String>) -> Self {
+        Self {
+            database,
+            label: label.into(),
+            statement_history: None,
+            pooler: None,
+            rounds: None,
+            alerts: None,
+            series: None,
+            has_pgbouncer: false,
+            declarations: None,
+            figures: None,
+            cached: None,
+            place: Place::Elsewhere,
+            machine: Hardware::default(),
+        }
+    }
+}
+
+/// Counters of statements are read again after this time.
+const STATEMENTS_KEPT: Duration = Duration::from_secs(5);
+/// Advice takes the planner seconds of work, and changes slowly.
+const ADVICE_KEPT: Duration = Duration::from_secs(60);
+
+/// Figures have their own times in the cache.
+const METRICS_KEPT: Duration = Duration::from_secs(2);
+
+/// Pages that listen to live events at once.
+const LISTENERS_MAX: usize = 200;
+
+/// One for all requests.
+pub(crate) struct App {
+    pub(crate) config: ApiConfig,
+    pub(crate) services: Services,
+    pub(crate) tokens: Tokens,
+    pub(crate) rates: Rates,
+    pub(crate) audit: Audit,
+    pub(crate) started_at: Timestamp,
+    pub(crate) statements: Memo<Arc<Snapshot>>,
+    pub(crate) indexes: Memo<Arc<Indexes>>,
+    pub(crate) space: Memo<Arc<SpaceReport>>,
+    pub(crate) views: Memo<Arc<Views>>,
+    pub(crate) admin_metrics: Memo<Arc<AdminMetrics>>,
+    pub(crate) checklist: Memo<Arc<ChecklistReport>>,
+    pub(crate) pooler_statements: Memo<Arc<PoolerStatements>>,
+    /// What is happening now; sampled while the interface runs.
+    pub(crate) live: watch::Sender<Option<Arc<Live>>>,
+    /// Places for those who listen to live events.
+    pub(crate) listeners: Arc<Semaphore>,
+    /// Becomes true when the interface ends: streams end with it.
+    pub(crate) ending: watch::Sender<bool>,
+}
+
+impl App {
+    pub(crate) fn new(config: ApiConfig, services: Services) -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            tokens: Tokens::new(&config.tokens),
+            rates: Rates::new(config.requests_per_minute),
+            audit: Audit::open(config.audit_file.as_deref())?,
+            started_at: Timestamp::now(),
+            statements: Memo::new(STATEMENTS_KEPT),
+            indexes: Memo::new(ADVICE_KEPT),
+            space: Memo::new(ADVICE_KEPT),
+            views: Memo::new(STATEMENTS_KEPT),
+            admin_metrics: Memo::new(METRICS_KEPT),
+            checklist: Memo::new(ADVICE_KEPT),
+            pooler_statements: Memo::new(STATEMENTS_KEPT),
+            live: watch::Sender::new(None),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            ending: watch::Sender::new(false),
+            services,
+            config,
+        }))
+    }
+
+    /// The database, or a problem that says why it is not there.
+    pub(crate) async fn database(&self) -> Result<Database, Problem> {
+        within(LOOK_MAX, self.services.database.or_problem()).await
+    }
+
+    /// A connection of the admin pool that has just answered.
+    pub(crate) async fn connection(&self) -> Result<PooledConnection, Problem> {
+        let silent = || Problem::unavailable("the database accepts connections and does not answer");
+        let admin = self.database().await?.admin().with_wait(ACQUIRE_MAX);
+        loop {
+            let connection = Box::pin(admin.acquire()).await.map_err(Problem::from)?;
+            let answered = tokio::time::timeout(PING_MAX, connection.client_unwatched().batch_execute(""));
+            match answered.await {
+                Ok(Ok(())) => return Ok(connection),
+                // It was lost while nobody used it; the pool does not hand it out again.
+                Ok(Err(error)) => tracing::debug!(%error, "a connection of the admin pool was lost"),
+                Err(_) => return Err(silent()),
+            }
+        }
+    }
+
+    /// The latest round of watching, if there was one.
+    pub(crate) fn round(&self) -> Option<Arc<Round>> {
+        self.services.rounds.as_ref().and_then(|rounds| rounds.borrow().clone())
+    }
+
+    /// Whether `host` (with its port) is a name of this machine, or one that the configuration allows.
+    pub(crate) fn is_own_host(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        };
+        let is_address = name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_known = |known: &String| known.eq_ignore_ascii_case(name);
+        is_address || name.eq_ignore_ascii_case("localhost") || self.config.hosts.iter().any(is_known)
+    }
+}

@@ -1,0 +1,188 @@
+//! Listening, TLS, and the layers that every request passes.
+
+mod etag;
+mod tls;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::serve::IncomingStream;
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use crate::app::{App, Services};
+use crate::config::{ApiConfig, ApiConfigError};
+use crate::problem::Problem;
+use crate::routes::Endpoints;
+use crate::security::{Peer, identify, security_headers};
+use crate::{assets, live, routes};
+use tls::TlsListener;
+
+/// The longest statement to be analyzed is far below; everything else is smaller.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// An answer that takes longer is given up. Statements have limits of their own that are shorter.
+const ANSWER_MAX: Duration = Duration::from_secs(90);
+/// What is being answered when the interface ends has this time.
+const END_MAX: Duration = Duration::from_secs(10);
+
+/// An interface that is bound and not yet serving.
+pub struct Api {
+    router: Router,
+    app: Arc<App>,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    address: SocketAddr,
+}
+
+/// Why it cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ApiConfigError),
+    /// The address.
+    #[error("cannot listen on {address}: {source}; choose another with [api] listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The audit file.
+    #[error("cannot write the audit file: {0}")]
+    Audit(io::Error),
+    /// Certificate or key.
+    #[error("[api.tls]: {0}")]
+    Tls(String),
+}
+
+impl Api {
+    /// Checks the configuration and binds the address.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn bind(config: ApiConfig, services: Services) -> Result<Self, ApiError> {
+        config.check()?;
+        let tls = config.tls.as_ref().map(tls::load).transpose().map_err(ApiError::Tls)?;
+        let address = config.listen;
+        let failed = |source| ApiError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let app = App::new(config, services).map_err(ApiError::Audit)?;
+        Ok(Self { router: router(Arc::clone(&app)), app, listener, tls, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `end`; what is being answered then is answered.
+    ///
+    /// # Errors
+    /// When the socket cannot be used any longer.
+    pub async fn serve(self, end: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        // It ends with the last request, and its streams with it.
+        let (services, live) = (&self.app.services, self.app.live.clone());
+        let sampling = tokio::spawn(live::sample(services.pooler.clone(), services.rounds.clone(), live));
+        let mut ending = self.app.ending.subscribe();
+        let end = async move {
+            end.await;
+            sampling.abort();
+            self.app.ending.send_replace(true);
+        };
+        // Whoever reads slowly, or not at all, is not waited for.
+        let patience = async move {
+            drop(ending.wait_for(|is_ending| *is_ending).await);
+            tokio::time::sleep(END_MAX).await;
+        };
+        let service = self.router.into_make_service_with_connect_info::<PeerAddress>();
+        let serving = async move {
+            match self.tls {
+                Some(tls) => {
+                    let listener = TlsListener::start(self.listener, tls, self.address);
+                    axum::serve(listener, service).with_graceful_shutdown(end).await
+                }
+                None => axum::serve(self.listener, service).with_graceful_shutdown(end).await,
+            }
+        };
+        tokio::select! {
+            served = serving => served,
+            () = patience => Ok(()),
+        }
+    }
+}
+
+/// The other end, however it is connected.
+#[derive(Clone, Copy, Debug)]
+struct PeerAddress(SocketAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for PeerAddress {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for PeerAddress {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    let Endpoints { answering, streaming, probes, document } = routes::all();
+    let identified = from_fn_with_state(Arc::clone(&app), identify);
+    let answering = answering
+        .layer(from_fn(etag::etag))
+        .layer(from_fn(within_time))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(identified.clone())
+        .layer(from_fn(peer));
+    let streaming =
+        streaming.method_not_allowed_fallback(wrong_method).layer(identified).layer(from_fn(peer));
+    answering
+        .merge(streaming)
+        .merge(probes.method_not_allowed_fallback(wrong_method))
+        .with_state(app)
+        .merge(crate::openapi::routes(document))
+        .fallback(assets::serve)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn(security_headers))
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this endpoint has no such method; /api/docs lists all")
+}
+
+fn panicked() -> Response {
+    tracing::error!("a request could not be answered: this is a mistake in pgprime, please report it");
+    let detail = "a mistake in pgprime; its log says more";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+}
+
+async fn peer(ConnectInfo(peer): ConnectInfo<PeerAddress>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Peer(peer.0));
+    next.run(request).await
+}
+
+async fn within_time(request: Request, next: Next) -> Result<Response, Infallible> {
+    let answer = tokio::time::timeout(ANSWER_MAX, next.run(request)).await;
+    Ok(answer.unwrap_or_else(|_| {
+        let detail =
+            format!("no answer within {} s; try again when the database is less busy", ANSWER_MAX.as_secs());
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
+    }))
+}
