@@ -12,7 +12,7 @@ PEER = $(if $(findstring --peer,$(ARGS)),,$(shell PATH="$$PATH:/usr/sbin" sh -c 
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and set-up comes before what needs it.
 .NOTPARALLEL:
-.PHONY: help setup build demo test check bench bench-client bench-tpch clean
+.PHONY: help setup build demo test check bench bench-client bench-tpch screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-client: setup ## Measure the library's pool beside deadpool, bb8 and sqlx;
 
 bench-tpch: setup ## Measure what index advice gains for TPC-H; scripts/tpch.sh says how to change its size
 	scripts/tpch.sh
+
+screenshots: setup build ## Make the pictures of the dashboard in docs/images; needs chromium
+	scripts/screenshots.sh
 
 clean: ## Remove what was built or installed in this folder
 	$(CARGO) clean

@@ -158,7 +158,11 @@ pub fn demo(
     let views = office.make_views()?;
     go_on(&stop)?;
 
-    let loaded = LoadedServer { database_url: server.url(), pooler_url: pooler.console_url() };
+    let loaded = LoadedServer {
+        database_url: server.url(),
+        pooler_url: pooler.console_url(),
+        config: office.config().to_owned(),
+    };
     if let Some(observer) = &mut observer {
         server.add_extensions(EXTENSIONS)?;
         observer.load_begins(&loaded)?;

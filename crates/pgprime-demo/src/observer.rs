@@ -1,5 +1,7 @@
 //! Who looks at the server before and after the load: the demo knows nothing of advice, it only shows what it is told.
 
+use std::path::PathBuf;
+
 /// The server of a demo with the sample data in it.
 #[derive(Clone, Debug)]
 pub struct LoadedServer {
@@ -7,6 +9,8 @@ pub struct LoadedServer {
     pub database_url: String,
     /// The address of the pooler's console.
     pub pooler_url: String,
+    /// The file that declares the dashboard's views and figures.
+    pub config: PathBuf,
 }
 
 /// What was found out after the load.

@@ -3,6 +3,7 @@
 mod findings;
 mod findings_text;
 mod found;
+mod watch;
 
 use std::convert::Infallible;
 use std::env;
@@ -13,7 +14,7 @@ use clap::Args;
 use pgprime_demo::{DemoOptions, PoolerCommand, RedisUrl, Statements};
 
 use crate::exit;
-use findings::Optimizer;
+use findings::{Optimizer, Watches};
 
 /// Options of the demo.
 #[derive(Debug, Args)]
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Do without named prepared statements, for poolers that lose them
     #[arg(long)]
     unnamed: bool,
+    /// Do without the monitor and its dashboard
+    #[arg(long)]
+    no_dashboard: bool,
     /// Print the report as one JSON document
     #[arg(long)]
     json: bool,
@@ -72,7 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         keep: arguments.keep,
         ..defaults
     };
-    let report = pgprime_demo::demo(&options, Some(&mut Optimizer::default()))?;
+    let watches = if arguments.no_dashboard { Watches::No } else { Watches::Yes };
+    let report = pgprime_demo::demo(&options, Some(&mut Optimizer::new(watches)))?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
 }
 

@@ -12,6 +12,7 @@ use pgprime_demo::{Findings, LoadObserver, LoadedServer, planted_indexes};
 
 use super::findings_text::text;
 use super::found::{Found, Planted};
+use super::watch::Watch;
 use crate::database;
 use crate::pooler_console;
 
@@ -22,10 +23,18 @@ const OF_A_REFRESH: &str = "pg_temp_";
 /// How long planning with further candidates may go on.
 const ADVICE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Looks at the counters before the load and at everything after it.
-#[derive(Default)]
+/// Whether the demo is watched, with a dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watches {
+    Yes,
+    No,
+}
+
+/// Looks at the counters before the load and at everything after it, and watches meanwhile.
 pub(super) struct Optimizer {
     before: Option<Snapshot>,
+    watches: Watches,
+    watch: Option<Watch>,
 }
 
 impl LoadObserver for Optimizer {
@@ -36,6 +45,13 @@ impl LoadObserver for Optimizer {
         });
         // What is missing is said after the load, once.
         self.before = taken.ok();
+        if self.watches == Watches::Yes {
+            match Watch::start(server) {
+                Ok(watch) => self.watch = Some(watch),
+                // The load is worth showing all the same.
+                Err(error) => eprintln!("no dashboard: {error:#}"),
+            }
+        }
         Ok(())
     }
 
@@ -46,11 +62,19 @@ impl LoadObserver for Optimizer {
             let pooler = pooler_console::statements(&server.pooler_url).await.ok();
             Ok(self.look(&connected, pooler.as_ref()).await)
         })?;
-        Ok(Findings { text: text(&found), json: serde_json::to_value(&found)? })
+        let mut lines = text(&found);
+        if let Some(watch) = &self.watch {
+            lines += &format!("\ndashboard at {} while the demo is up\n", watch.address());
+        }
+        Ok(Findings { text: lines, json: serde_json::to_value(&found)? })
     }
 }
 
 impl Optimizer {
+    pub(super) fn new(watches: Watches) -> Self {
+        Self { before: None, watches, watch: None }
+    }
+
     async fn look(&self, connected: &Connected, pooler: Option<&PoolerStatements>) -> Found {
         let mut found = Found::default();
         match self.period(connected).await {

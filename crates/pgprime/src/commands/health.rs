@@ -1,0 +1,7 @@
+//! `pgprime health`
+
+mod options;
+mod run;
+
+pub(crate) use options::Arguments;
+pub(crate) use run::run;

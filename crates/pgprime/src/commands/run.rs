@@ -1,0 +1,13 @@
+//! `pgprime run`: the whole system from one configuration, or from the database's URL alone.
+
+mod options;
+mod parts;
+mod recorder;
+mod serve;
+mod sources;
+mod system;
+
+pub(crate) use options::Arguments;
+pub(crate) use parts::Parts;
+pub(crate) use serve::{multi_threaded, run};
+pub(crate) use system::System;

@@ -1,0 +1,67 @@
+//! From options to a running system and its end.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use pgprime_pooler::core::MeasureSettings;
+use pgprime_pooler::{Handle, Pooler};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::options::Arguments;
+use super::parts::Parts;
+use super::system::System;
+use crate::commands::pooler::default_workers;
+use crate::logging;
+
+/// Threads for everything but the pooler: none of it is on the way of a request.
+const THREADS: usize = 2;
+/// Reports are deep futures, and statements are parsed in them. Only what is used takes memory.
+const STACK_BYTES: usize = 16 << 20;
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let parts = Parts::read(arguments)?;
+    logging::start(None, arguments.quiet, u32::from(arguments.verbose))?;
+    let pooler = parts.pooler.clone().map(|config| {
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let workers = parts.workers.unwrap_or_else(default_workers);
+        Pooler::bind_measuring(config, workers, MeasureSettings::default())
+    });
+    let pooler = pooler.transpose()?;
+    let runtime = multi_threaded()?;
+    let handle = pooler.as_ref().map(Pooler::handle);
+    let system = runtime.block_on(System::start(&parts, handle.clone()))?;
+    announce(&system, handle.as_ref());
+    match pooler {
+        // It heeds the signals itself.
+        Some(pooler) => pooler.run()?,
+        None => runtime.block_on(asked_to_end())?,
+    }
+    runtime.block_on(system.end());
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Threads for everything beside the pooler.
+pub(crate) fn multi_threaded() -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(THREADS).thread_stack_size(STACK_BYTES).thread_name("pgprime-watch");
+    builder.enable_all().build().context("cannot start")
+}
+
+fn announce(system: &System, pooler: Option<&Handle>) {
+    tracing::info!(dashboard = system.address, api = format!("{}/api/docs", system.address), "watching");
+    if let Some(pooler) = pooler {
+        tracing::info!(port = pooler.port(), "applications connect to the pooler");
+    }
+}
+
+async fn asked_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

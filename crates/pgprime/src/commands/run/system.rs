@@ -1,0 +1,181 @@
+//! What runs beside the pooler: watching, recording, scheduling, REST and dashboard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use pgprime_api::{Api, LazyDatabase, Services};
+use pgprime_monitor::alerts::{AlertCenter, AlertSink};
+use pgprime_monitor::health::Place;
+use pgprime_monitor::history::{HistorySink, Retention, SeriesStore};
+use pgprime_monitor::watch::{Console, Monitor, MonitorHandle, PoolerSource, RoundSink, WatchConfig};
+use pgprime_pooler::Handle;
+use pgprime_views::{Policy, Scheduler};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::parts::{Parts, Schedule};
+use super::recorder;
+use super::sources::{BuiltIn, Watched};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that are being answered at the end are waited for this long.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Everything that was started.
+pub(crate) struct System {
+    monitor: MonitorHandle,
+    alerts: Arc<AlertCenter>,
+    background: Vec<JoinHandle<()>>,
+    api: JoinHandle<std::io::Result<()>>,
+    end_api: oneshot::Sender<()>,
+    pub(crate) address: String,
+}
+
+impl System {
+    /// Starts all of it. The database may be away: it is waited for.
+    pub(crate) async fn start(parts: &Parts, pooler: Option<Handle>) -> anyhow::Result<Self> {
+        let database = LazyDatabase::new(parts.database());
+        let cached = LazyDatabase::new(parts.cached_database());
+        let (label, host) = label(&parts.url).await;
+        let now = Timestamp::now();
+        let series = SeriesStore::open(&parts.state.join("series.sqlite"), Retention::default(), now)?;
+        let series = Arc::new(series);
+        let alerts = AlertCenter::start(parts.alerts.clone(), Some(&parts.state.join("alerts.sqlite")), now)?;
+        let alerts = Arc::new(alerts);
+        let monitor = watch(parts, &database, &cached, &host, pooler.as_ref(), &series, &alerts)?;
+        let statements = parts.state.join("history.sqlite");
+        let mut background = vec![
+            tokio::spawn(open(database.clone(), cached.clone())),
+            tokio::spawn(recorder::record(database.clone(), statements.clone(), label.clone())),
+        ];
+        if parts.schedule == Schedule::Ours && !parts.declarations.views().is_empty() {
+            background.push(tokio::spawn(schedule(
+                parts.declarations.clone(),
+                parts.url.clone(),
+                cached.clone(),
+            )));
+        }
+        let services = Services {
+            statement_history: Some(statements),
+            pooler,
+            rounds: Some(monitor.rounds()),
+            alerts: Some(Arc::clone(&alerts)),
+            series: Some(series),
+            has_pgbouncer: parts.pgbouncer_url.is_some(),
+            declarations: Some(Arc::new(parts.declarations.clone())),
+            figures: Some(Arc::new(parts.figures.clone())),
+            cached: Some(cached),
+            place: Place::of_host(&host),
+            ..Services::new(database, label)
+        };
+        let api = Api::bind(parts.api.clone(), services).await?;
+        let scheme = if parts.api.tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", api.address());
+        let (end_api, ended) = oneshot::channel();
+        let api = tokio::spawn(api.serve(async move { drop(ended.await) }));
+        Ok(Self { monitor, alerts, background, api, end_api, address })
+    }
+
+    /// Ends all of it, and lets go what is under way.
+    pub(crate) async fn end(self) {
+        drop(self.end_api);
+        for task in &self.background {
+            task.abort();
+        }
+        self.monitor.stop().await;
+        self.alerts.end().await;
+        if tokio::time::timeout(END_MAX, self.api).await.is_err() {
+            tracing::warn!("some requests were cut off at the end");
+        }
+    }
+}
+
+/// Host and port as histories name the database, and the host. A database that is away is named by its URL.
+async fn label(url: &str) -> (String, String) {
+    if let Ok(connected) = pgprime_client::connect(url, CONNECT_TIMEOUT).await {
+        return (format!("{}:{}", connected.host, connected.port), connected.host);
+    }
+    let parsed: Option<tokio_postgres::Config> = url.parse().ok();
+    let host = parsed.as_ref().and_then(|config| config.get_hosts().first()).map(|host| match host {
+        tokio_postgres::config::Host::Tcp(name) => name.clone(),
+        tokio_postgres::config::Host::Unix(folder) => folder.display().to_string(),
+    });
+    let port = parsed.as_ref().and_then(|config| config.get_ports().first().copied()).unwrap_or(5432);
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    (format!("{host}:{port}"), host)
+}
+
+fn watch(
+    parts: &Parts,
+    database: &LazyDatabase,
+    cached: &LazyDatabase,
+    host: &str,
+    pooler: Option<&Handle>,
+    series: &Arc<SeriesStore>,
+    alerts: &Arc<AlertCenter>,
+) -> anyhow::Result<MonitorHandle> {
+    let mut poolers: Vec<Box<dyn PoolerSource>> = Vec::new();
+    poolers.extend(pooler.map(|handle| Box::new(BuiltIn::new(handle.clone())) as Box<dyn PoolerSource>));
+    poolers.extend(
+        parts
+            .pgbouncer_url
+            .as_ref()
+            .map(|url| Box::new(Console::new("the pooler", url)) as Box<dyn PoolerSource>),
+    );
+    let connect = Watched::new(database.clone(), &parts.url, parts.health.timeout, host);
+    let report = |cached: LazyDatabase| move || Some(cached.connected()?.cache()?.snapshot());
+    let config = WatchConfig {
+        poolers,
+        declarations: Some(parts.declarations.clone()).filter(|declared| !declared.views().is_empty()),
+        cache: Some(Box::new(report(cached.clone()))),
+        past: Some(Arc::clone(series) as Arc<_>),
+        ..WatchConfig::new(parts.health.clone(), Arc::new(connect))
+    };
+    let history = HistorySink::start(Arc::clone(series), Box::new(report(cached.clone())));
+    let history = history.context("cannot start recording")?;
+    let sinks: Vec<Box<dyn RoundSink>> = vec![Box::new(history), Box::new(AlertSink(Arc::clone(alerts)))];
+    Ok(Monitor::start(config, sinks))
+}
+
+/// Opens the pools as soon as the database can be reached.
+async fn open(database: LazyDatabase, cached: LazyDatabase) {
+    for lazy in [database, cached] {
+        let mut said = None;
+        while let Err(why) = lazy.get().await {
+            if said.as_ref() != Some(&why) {
+                tracing::warn!(reason = why, "the database cannot be reached yet");
+            }
+            said = Some(why);
+            tokio::time::sleep(CONNECT_TIMEOUT).await;
+        }
+    }
+}
+
+/// Refreshes views as they are declared, and tells the cache of it.
+async fn schedule(declarations: pgprime_views::Declarations, url: String, cached: LazyDatabase) {
+    let cache = loop {
+        match cached.get().await {
+            Ok(database) => break database.cache().cloned(),
+            Err(_) => tokio::time::sleep(CONNECT_TIMEOUT).await,
+        }
+    };
+    let scheduler = Scheduler::new(declarations, Policy::default());
+    let scheduler = match cache {
+        Some(cache) => scheduler.with_cache(cache),
+        None => scheduler,
+    };
+    let connect =
+        || async { pgprime_client::connect(&url, CONNECT_TIMEOUT).await.map(|connected| connected.client) };
+    scheduler
+        .run(connect, |round| match round {
+            Ok(round) => {
+                for outcome in &round.outcomes {
+                    tracing::info!(?outcome, "a view was refreshed");
+                }
+            }
+            Err(reason) => tracing::warn!(reason, "views were not looked at"),
+        })
+        .await;
+}

@@ -1,0 +1,142 @@
+//! `pgprime.toml`: read once, handed out in parts to those who know what they mean.
+//!
+//! The environment overlays the file, and a flag overlays both.
+
+mod pooler;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+pub(crate) use pooler::PoolerSection;
+
+/// Where the file is looked for when nobody says where.
+const DEFAULT_PATHS: [&str; 3] = ["pgprime.toml", "config/pgprime.toml", "/etc/pgprime/pgprime.toml"];
+/// A configuration that is longer is some other file.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// The whole file. What a section means is known where it is used; unknown sections are refused here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) database: DatabaseSection,
+    #[serde(default)]
+    pub(crate) pooler: PoolerSection,
+    pub(crate) pgbouncer: Option<PgbouncerSection>,
+    #[serde(default)]
+    pub(crate) api: toml::Table,
+    // Read from the text by those who know them; here they only are no mistake.
+    #[serde(default, rename = "health")]
+    _health: IgnoredAny,
+    #[serde(default, rename = "alerts")]
+    _alerts: IgnoredAny,
+    #[serde(default, rename = "views")]
+    _views: IgnoredAny,
+    #[serde(default, rename = "figures")]
+    _figures: IgnoredAny,
+}
+
+/// `[database]`: what is watched, and what the pooler leads to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatabaseSection {
+    /// The primary (`DATABASE_URL`).
+    pub(crate) url: Option<String>,
+    /// A replica for reads (`DATABASE_READ_URL`).
+    pub(crate) read_url: Option<String>,
+}
+
+/// `[pgbouncer]`: a real PgBouncer in the pooler's place.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PgbouncerSection {
+    /// Its console, such as `postgresql://pgbouncer_stats:password@localhost:6432/pgbouncer`.
+    pub(crate) url: String,
+}
+
+/// The file, where it came from, and what the environment adds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Configuration {
+    pub(crate) file: File,
+    /// `None`: there is no file, the environment says all.
+    pub(crate) path: Option<PathBuf>,
+    /// What those read who know a section's meaning.
+    pub(crate) text: String,
+}
+
+impl Configuration {
+    /// Reads `path`, or the file that is found at one of the usual places; none is fine where nobody named one.
+    pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
+        let found = || DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.is_file());
+        let Some(path) = path.map(Path::to_owned).or_else(found) else { return Self::default().overlaid() };
+        let text = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // The excerpt that the error shows could hold a password; its message and place do not.
+        let file =
+            toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", located(&path, &text, &error)))?;
+        Self { file, path: Some(path), text }.overlaid()
+    }
+
+    /// The folder that relative paths in the file begin at.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new("."))
+    }
+
+    fn overlaid(mut self) -> anyhow::Result<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let database = &mut self.file.database;
+        database.url = variable("DATABASE_URL").or(database.url.take());
+        database.read_url = variable("DATABASE_READ_URL").or(database.read_url.take());
+        if let Some(url) = variable("PGPRIME_PGBOUNCER_URL") {
+            self.file.pgbouncer = Some(PgbouncerSection { url });
+        }
+        Ok(self)
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if std::fs::metadata(path)?.len() > BYTES_MAX {
+        return Err(std::io::Error::other("it is larger than 4 MiB"));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// Message, file and line of what the parser says, without the line itself.
+fn located(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = |start: usize| text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    let line = error.span().map(|span| before(span.start) + 1);
+    match line {
+        Some(line) => format!("{}:{line}: {}", path.display(), error.message()),
+        None => format!("{}: {}", path.display(), error.message()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> anyhow::Result<Configuration> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pgprime.toml");
+        std::fs::write(&path, text).unwrap();
+        Configuration::load(Some(&path))
+    }
+
+    #[test]
+    fn sections_are_handed_out() {
+        let text = "[pooler]\nlisten_port = 6432\n[pooler.databases]\na = 'host=h'\n[api]\nlisten = 'x'\n[[views]]\nname = 'v'";
+        let read = file(text).unwrap();
+        assert_eq!(read.file.api["listen"].as_str(), Some("x"));
+    }
+
+    #[test]
+    fn an_error_says_where_and_shows_no_value() {
+        let said =
+            file("[database]\nurl = 'postgresql://u:secret@h/d'\nurls = 'secret'").unwrap_err().to_string();
+        assert!(said.contains("pgprime.toml:3") && said.contains("unknown field `urls`"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+        assert!(file("[databases]\n").unwrap_err().to_string().contains("unknown field"));
+    }
+}

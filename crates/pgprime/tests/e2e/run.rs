@@ -1,0 +1,239 @@
+//! `pgprime run`: everything at once, from a URL alone and from a configuration.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pgprime_cluster::{Cluster, ClusterOptions, StopMode, free_port};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{cluster, psql, stderr_of, wait_until};
+
+/// A system that runs. Ended with SIGQUIT when dropped; its log is shown when the test has failed.
+struct Running {
+    child: Child,
+    dir: TempDir,
+    pooler_port: u16,
+    api: String,
+}
+
+fn command(url: Option<&str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
+    for name in ["DATABASE_URL", "DATABASE_READ_URL", "REDIS_URL", "PGPRIME_CONFIG", "PGPRIME_PGBOUNCER_URL"]
+    {
+        command.env_remove(name);
+    }
+    command.envs(url.map(|url| ("DATABASE_URL", url))).arg("run").stdin(Stdio::null());
+    command
+}
+
+impl Running {
+    /// Starts it with this configuration, beside which files may lie.
+    fn start(url: Option<&str>, config: Option<&str>, more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pooler_port = free_port();
+        let log = File::create(dir.path().join("log")).unwrap();
+        let mut command = command(url);
+        command.args(["--listen", "127.0.0.1:0", "--pooler-port", &pooler_port.to_string()]).args(more);
+        command.arg("--state").arg(dir.path().join("state")).current_dir(dir.path());
+        if let Some(config) = config {
+            std::fs::write(dir.path().join("pgprime.toml"), config).unwrap();
+        }
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut running = Self { child, dir, pooler_port, api: String::new() };
+        wait_until("the interface is there", || {
+            let ended = running.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it has ended: {}", running.log());
+            let log = running.log();
+            let address = log.split("dashboard=\"http://").nth(1).and_then(|rest| rest.split('"').next());
+            running.api = address.unwrap_or_default().to_owned();
+            !running.api.is_empty()
+        });
+        running
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    /// Status and body.
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.api).unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {}\r\n\r\n", self.api);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    fn monitoring(&self, path: &str) -> Value {
+        let (status, body) = self.get(&format!("/api/v1/monitoring/{path}"));
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The status of a check, once there was a look.
+    fn check(&self, id: &str) -> Option<String> {
+        let (status, body) = self.get("/api/v1/monitoring/health");
+        let report: Value = serde_json::from_str(&body).unwrap();
+        let checks = report["checks"].as_array().filter(|_| status == 200)?;
+        let check = checks.iter().find(|check| check["id"] == id)?;
+        Some(check["status"].as_str()?.to_owned())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal(Signal::SIGQUIT);
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
+#[test]
+fn a_url_is_enough_for_the_whole_system() {
+    let (node, database) = (cluster().primary(), cluster().test_database("run").unwrap());
+    let url = node.url(&database);
+    let mut running = Running::start(Some(&url), None, &[]);
+    let user = url.split("//").nth(1).unwrap().split('@').next().unwrap().to_owned();
+    let through = format!("postgres://{user}@127.0.0.1:{}/{database}", running.pooler_port);
+    wait_until("the pooler serves", || {
+        psql().args(["-c", "SELECT 41 + 1", &through]).output().unwrap().status.success()
+    });
+
+    wait_until("there was a look", || running.check("database.up").as_deref() == Some("ok"));
+    let pools = running.monitoring("pool-stats");
+    assert_eq!(
+        (&pools["pooler"]["kind"], &pools["pooler"]["clients_max"]),
+        (&"pgprime".into(), &10_000.into())
+    );
+    assert_eq!(pools["pooler"]["pools"][0]["database"], database.as_str());
+    for path in
+        ["connections", "bloat", "checklist", "alerts", "views", "cache", "admin/metrics", "history/series"]
+    {
+        running.monitoring(path);
+    }
+    let (status, page) = running.get("/");
+    assert!(status == 200 && page.contains("pgprime"), "{page}");
+    let (status, metrics) = running.get("/metrics");
+    assert!(status == 200 && metrics.contains("pgprime_check_status{check=\"database.up\"} 0"), "{metrics}");
+
+    running.signal(Signal::SIGTERM);
+    assert!(running.ended().success(), "{}", running.log());
+    for file in ["series.sqlite", "alerts.sqlite"] {
+        assert!(running.dir.path().join("state").join(file).exists(), "{file}");
+    }
+    assert!(!running.log().contains("panicked"), "{}", running.log());
+}
+
+#[test]
+fn declared_views_are_refreshed_and_figures_served() {
+    let (node, database) = (cluster().primary(), cluster().test_database("run").unwrap());
+    let url = node.url(&database);
+    node.psql(
+        &database,
+        "CREATE TABLE quotes AS SELECT n AS id, 'car' AS product FROM generate_series(1, 100) n",
+    )
+    .unwrap();
+    let config = "[pooler]\nenabled = false\n\
+        [[views]]\nname = 'public.by_product'\nsql = 'SELECT product, count(*) AS quotes FROM public.quotes GROUP BY 1'\n\
+        unique_key = ['product']\nschedule = '1s'\n\
+        [[figures]]\nname = 'quotes'\ntitle = 'Quotes'\nsql = 'SELECT product, quotes FROM public.by_product'\nttl = '1h'\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config).unwrap();
+    let mut apply = Command::new(env!("CARGO_BIN_EXE_pgprime"));
+    let apply = apply.args(["views", "apply", "--database-url", &url, "--config"]).arg(file.path());
+    let output = apply.env_remove("REDIS_URL").output().unwrap();
+    assert!(output.status.success(), "{}", stderr_of(&output));
+
+    let running = Running::start(Some(&url), Some(config), &[]);
+    let quotes = || {
+        let metrics = running.monitoring("admin/metrics");
+        metrics["figures"][0]["rows"][0]["quotes"].clone()
+    };
+    wait_until("the figure is there", || quotes() == 100);
+    assert_eq!(quotes(), 100, "from the cache");
+    node.psql(&database, "INSERT INTO quotes SELECT n, 'car' FROM generate_series(101, 150) n").unwrap();
+    // Its time to live is an hour: only the refresh makes it new.
+    wait_until("the view is refreshed, and the cache hears of it", || quotes() == 150);
+    assert_eq!(running.monitoring("pool-stats")["pooler"], Value::Null);
+}
+
+#[test]
+fn a_database_that_is_away_is_waited_for() {
+    let own = Cluster::start(&ClusterOptions::default()).unwrap();
+    own.primary().stop(StopMode::Fast).unwrap();
+    let running = Running::start(Some(&own.primary().url("postgres")), None, &[]);
+    wait_until("it is said to be down", || running.check("database.up").as_deref() == Some("critical"));
+    let (status, body) = running.get("/api/v1/monitoring/bloat");
+    assert!(status == 503 && body.contains("cannot reach"), "{status} {body}");
+    let connections = running.monitoring("connections");
+    assert!(connections["missing"][0]["why"].as_str().unwrap().contains("cannot reach"), "{connections}");
+    own.primary().start().unwrap();
+    wait_until("it is seen again", || running.check("database.up").as_deref() == Some("ok"));
+    wait_until("everything is answered", || running.get("/api/v1/monitoring/bloat").0 == 200);
+}
+
+#[test]
+fn a_pooler_elsewhere_is_watched_over_its_console() {
+    let (node, database) = (cluster().primary(), cluster().test_database("run").unwrap());
+    let url = node.url(&database);
+    let first =
+        Running::start(Some(&url), Some("[pooler]\nstats_users = 'watcher'\nauth_type = 'any'\n"), &[]);
+    let console = format!("postgres://watcher@127.0.0.1:{}/pgbouncer", first.pooler_port);
+    wait_until("its pooler listens", || TcpStream::connect(("127.0.0.1", first.pooler_port)).is_ok());
+    let running = Running::start(Some(&url), Some(&format!("[pgbouncer]\nurl = '{console}'\n")), &[]);
+    wait_until("the pooler is seen", || running.check("pooler.up").as_deref() == Some("ok"));
+    assert_eq!(running.monitoring("pool-stats")["pooler"]["kind"], "pgprime");
+    assert!(TcpStream::connect(("127.0.0.1", running.pooler_port)).is_err(), "there is none of its own");
+    drop(first);
+    wait_until("the pooler is missed", || running.check("pooler.up").as_deref() == Some("critical"));
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_starts() {
+    let url = "postgres://app@127.0.0.1:6432/x";
+    for (url, config, words) in [
+        (None, "", "which database?"),
+        (Some("nonsense"), "", "DATABASE_URL"),
+        (Some(url), "", "the database itself"),
+        (Some(url), "[pooler]\npol_mode = 'session'", "pool_mode"),
+        (Some(url), "[poler]", "unknown field `poler`"),
+        (Some(url), "[pooler]\nenabled = false\n[api]\nlisten = '0.0.0.0:8000'", "pgprime token"),
+        (
+            Some(url),
+            "[pooler]\nenabled = false\n[health.thresholds]\n\"conections.used\" = { warning = 1 }",
+            "conections",
+        ),
+        (Some(url), "[pooler]\nenabled = false\n[[alerts.rules]]\ncheck = 'x'\nseverity = 'critical'", "x"),
+        (Some(url), "[pooler]\nenabled = false\n[[views]]\nname = 'v'", "v"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("pgprime.toml"), config).unwrap();
+        let output = command(url).current_dir(dir.path()).arg("--state").arg(dir.path()).output().unwrap();
+        let said = stderr_of(&output);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{config}: {said}");
+    }
+}
