@@ -32,6 +32,7 @@ test: setup check ## Install what is missing, check, build, and run all tests
 	$(CARGO) test --workspace --no-run
 	$(CARGO) test --workspace --doc --quiet
 	$(CARGO) test --workspace --lib --bins --tests --no-fail-fast
+	scripts/dashboard-tests.sh
 
 check: ## Format, lints and the shape of the code, without running any test
 	$(CARGO) fmt --all --check

@@ -3,7 +3,7 @@
 # Installs what is missing, and says so. Usage: scripts/setup.sh demo|test
 #
 #   demo   PostgreSQL (server and contrib), a C compiler, and libclang, which the build of PostgreSQL's parser needs
-#   test   these, HypoPG, PgBouncer, Redis, and the drivers of the driver tests: for Python into .venv, for Node.js into
+#   test   these, HypoPG, PgBouncer, Redis, Chromium, and the drivers of the driver tests: for Python into .venv, for Node.js into
 #          node_modules beside the tests
 #
 # No service is started or left enabled: pgprime starts what it needs by itself, privately. What is there already is
@@ -19,6 +19,8 @@ readonly POLICY=/usr/sbin/policy-rc.d
 readonly CREATECLUSTER=/etc/postgresql-common/createcluster.conf
 # Set when the packages have none for this server.
 NO_HYPOPG=""
+# Set when there is none; Ubuntu's is no package of apt.
+NO_CHROMIUM=""
 
 main() {
     case "${1:-}" in
@@ -82,7 +84,7 @@ at_least() {
 
 # Tools -----------------------------------------------------------------------------------------------------------
 
-# What is missing, as words: postgresql cc libclang hypopg pgbouncer redis python node.
+# What is missing, as words: postgresql cc libclang hypopg pgbouncer redis chromium python node.
 missing_tools() {
     local missing=""
     have_postgresql || missing="$missing postgresql"
@@ -92,6 +94,7 @@ missing_tools() {
         have_hypopg || missing="$missing hypopg"
         have pgbouncer || missing="$missing pgbouncer"
         have redis-server || have valkey-server || missing="$missing redis"
+        have_chromium || missing="$missing chromium"
         stamped python || have_python || missing="$missing python"
         { have node && { stamped node || have npm; }; } || missing="$missing node"
     fi
@@ -147,6 +150,9 @@ debian_major() {
     done
     [ -n "$newest" ] && echo "$newest"
 }
+
+# The dashboard's tests say that they go without where packages have none.
+have_chromium() { [ -n "$NO_CHROMIUM" ] || have chromium || ! have apt-get; }
 
 usable_postgresql() {
     local program version
@@ -213,7 +219,7 @@ install_with_apt() {
         postgresql) packages="$packages postgresql postgresql-contrib" ;;
         cc) packages="$packages gcc libc6-dev" ;;
         libclang) packages="$packages libclang-dev" ;;
-        hypopg) ;;
+        hypopg | chromium) ;;
         pgbouncer) packages="$packages pgbouncer" services="$services pgbouncer" ;;
         redis) packages="$packages redis-server" services="$services redis-server" ;;
         python) packages="$packages python3 python3-venv" ;;
@@ -234,6 +240,10 @@ install_with_apt() {
     # Its package is named after the server's version, which may have been installed only now.
     *" hypopg "*) apt install -y --no-install-recommends "postgresql-$(debian_major)-hypopg" || NO_HYPOPG=1 ;;
     esac
+    case " $* " in
+    *" chromium "*) apt install -y --no-install-recommends chromium || NO_CHROMIUM=1 ;;
+    esac
+    [ -z "$NO_CHROMIUM" ] || say "there is no Chromium; the dashboard is not tested in a browser"
     [ -z "$NO_HYPOPG" ] || say "there is no HypoPG for this server; the tests of index advice do with estimates"
     disable_services "$services"
     restore_system

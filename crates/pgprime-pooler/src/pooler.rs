@@ -77,6 +77,11 @@ impl Handle {
         status::repeats(&self.context).await
     }
 
+    /// Whether its end has begun: no new clients are let in.
+    pub fn is_ending(&self) -> bool {
+        self.context.stage() != Stage::Running
+    }
+
     /// Puts another configuration in force, as RELOAD does with the file it came from.
     ///
     /// # Errors

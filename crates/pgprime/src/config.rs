@@ -39,14 +39,12 @@ pub(crate) struct File {
     _figures: IgnoredAny,
 }
 
-/// `[database]`: what is watched, and what the pooler leads to.
+/// `[database]`: what is watched, and what the pooler leads to where `[pooler.databases]` does not say.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DatabaseSection {
     /// The primary (`DATABASE_URL`).
     pub(crate) url: Option<String>,
-    /// A replica for reads (`DATABASE_READ_URL`).
-    pub(crate) read_url: Option<String>,
 }
 
 /// `[pgbouncer]`: a real PgBouncer in the pooler's place.
@@ -86,9 +84,8 @@ impl Configuration {
 
     fn overlaid(mut self) -> anyhow::Result<Self> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let database = &mut self.file.database;
-        database.url = variable("DATABASE_URL").or(database.url.take());
-        database.read_url = variable("DATABASE_READ_URL").or(database.read_url.take());
+        let url = &mut self.file.database.url;
+        *url = variable("DATABASE_URL").or(url.take());
         if let Some(url) = variable("PGPRIME_PGBOUNCER_URL") {
             self.file.pgbouncer = Some(PgbouncerSection { url });
         }

@@ -30,7 +30,8 @@ pub(crate) fn comment(text: &str) -> String {
                 line = String::from(further);
             }
             line.push(' ');
-            line.push_str(word);
+            // What a name may hold and a comment may not.
+            line.extend(word.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }));
         }
         lines.push_str(&line);
         lines.push('\n');
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(text.lines().count(), 3);
         assert!(text.lines().all(|line| line.starts_with("# word") && line.len() <= COLUMNS), "{text}");
         assert_eq!(comment("a\nb"), "# a\n# b\n");
+        assert!(toml::from_str::<toml::Table>(&comment("a\rb\u{1}\u{7f}c")).is_ok());
         let item = comment(&format!("- {}", "word ".repeat(50)));
         assert!(
             item.lines().skip(1).all(|line| line.starts_with("#   word") && line.len() <= COLUMNS),

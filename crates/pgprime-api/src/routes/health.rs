@@ -45,7 +45,8 @@ pub(crate) async fn healthz() -> Json<Word> {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Word), (status = 503, body = Word)))]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Word>) {
-    if *app.ending.borrow() {
+    let pooler_ends = app.services.pooler.as_ref().is_some_and(pgprime_pooler::Handle::is_ending);
+    if *app.ending.borrow() || pooler_ends {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(Word { status: "ending" }));
     }
     let is_critical = app.round().is_some_and(|round| round.report.status == Status::Critical);

@@ -3,6 +3,7 @@
 mod options;
 mod parts;
 mod recorder;
+mod reload;
 mod serve;
 mod sources;
 mod system;

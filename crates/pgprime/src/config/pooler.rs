@@ -49,6 +49,10 @@ impl PoolerSection {
             return Ok(Config::load(&beside(origin, ini))?);
         }
         let mut config = Config::from_entries(&self.entries()?, origin)?;
+        // Beside the file, as all paths in it.
+        if let Some(path) = config.settings.auth_file.as_mut().filter(|path| path.is_relative()) {
+            *path = beside(origin, path);
+        }
         for (name, value) in SETTINGS.iter().filter(|(name, _)| !self.settings.contains_key(*name)) {
             config.settings.set(name, value)?;
         }
@@ -110,6 +114,12 @@ struct Target {
 impl Target {
     fn of(url: &str) -> anyhow::Result<Self> {
         let needs = "the pooler cannot be configured by DATABASE_URL alone: set [pooler.databases]";
+        if insists_on_tls(url) {
+            bail!(
+                "DATABASE_URL insists on TLS, which the pooler does not speak to servers yet: run pgprime beside the database and \
+                 say sslmode=prefer, or put PgBouncer in the pooler's place ([pgbouncer] url)"
+            );
+        }
         let parsed: tokio_postgres::Config =
             url.parse().map_err(|error: tokio_postgres::Error| anyhow::anyhow!("{needs} ({error})"))?;
         let hosts = parsed.get_hosts().iter().map(|host| match host {
@@ -143,6 +153,14 @@ impl Target {
         let is_here = |host: &String| matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
         self.port == port && self.hosts.iter().any(is_here)
     }
+}
+
+/// Whether a URL, or a list of keywords, asks for an encrypted connection or none.
+fn insists_on_tls(url: &str) -> bool {
+    let mode = url.split("sslmode=").nth(1).unwrap_or_default();
+    let mode: String =
+        mode.chars().take_while(|letter| letter.is_ascii_alphabetic() || *letter == '-').collect();
+    ["require", "verify-ca", "verify-full"].contains(&mode.as_str())
 }
 
 fn beside(origin: &Path, path: &Path) -> PathBuf {
@@ -210,6 +228,8 @@ mod tests {
         for (text, url, words) in [
             ("", None, "set DATABASE_URL"),
             ("", Some("postgresql://app@localhost:6432/x"), "the database itself"),
+            ("", Some("postgresql://app@db.example/x?sslmode=require"), "insists on TLS"),
+            ("", Some("host=db.example user=app sslmode=verify-full"), "insists on TLS"),
             ("default_pol_size = 1", None, "default_pool_size"),
             ("ini = 'a.ini'\npool_mode = 'session'", None, "either ini"),
             ("ini = 'no-such.ini'", None, "/etc/no-such.ini"),

@@ -15,7 +15,7 @@ fn command(arguments: &[&str]) -> Command {
         .arg("health")
         .args(arguments)
         .env_remove("DATABASE_URL")
-        .env_remove("POOLER_URL")
+        .env_remove("PGPRIME_POOLER_URL")
         .stdin(Stdio::null());
     command
 }

@@ -149,6 +149,33 @@ fn a_url_is_enough_for_the_whole_system() {
 }
 
 #[test]
+fn settings_are_read_again_at_sighup() {
+    let (node, database) = (cluster().primary(), cluster().test_database("run").unwrap());
+    let config = |size: u32| {
+        format!("[pooler]\ndefault_pool_size = {size}\nadmin_users = 'admin'\nauth_type = 'any'\n")
+    };
+    let running = Running::start(Some(&node.url(&database)), Some(&config(7)), &[]);
+    let path = running.dir.path().join("pgprime.toml");
+    let console = format!("postgres://admin@127.0.0.1:{}/pgbouncer", running.pooler_port);
+    let size = || {
+        let output = psql().args(["-F", "|", "-c", "SHOW DATABASES", &console]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines()
+            .find(|line| line.starts_with(&database))
+            .and_then(|line| line.split('|').nth(5))
+            .map(str::to_owned)
+    };
+    wait_until("the size holds", || size().as_deref() == Some("7"));
+    std::fs::write(&path, "[pooler]\ndefault_pool_size = 'many'").unwrap();
+    running.signal(Signal::SIGHUP);
+    wait_until("the mistake is said", || running.log().contains("the configuration in force stays"));
+    assert_eq!(size().as_deref(), Some("7"));
+    std::fs::write(&path, config(9)).unwrap();
+    running.signal(Signal::SIGHUP);
+    wait_until("the new size holds", || size().as_deref() == Some("9"));
+}
+
+#[test]
 fn declared_views_are_refreshed_and_figures_served() {
     let (node, database) = (cluster().primary(), cluster().test_database("run").unwrap());
     let url = node.url(&database);

@@ -84,8 +84,10 @@ fn manual_pages_for_each_command() {
     }
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();
-        assert!(text.contains("NAME") && !text.contains("topsecret"), "{}", page.display());
+        assert!(text.contains(".SH NAME") && !text.contains("topsecret"), "{}", page.display());
     }
+    let init = fs::read_to_string(man.join("pgprime-init.1")).unwrap();
+    assert!(init.contains("DATABASE_URL") && init.contains(".SH NOTES\nExample: "), "{init}");
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     refused(&pgprime(&["man", file.to_str().unwrap()]), 2, "cannot make the folder");

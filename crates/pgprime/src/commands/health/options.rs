@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) database_url: Option<String>,
     /// The console of the pooler in front of it, pgprime's or PgBouncer's: postgresql://user@host:6432/pgbouncer
-    #[arg(long, value_name = "URL", env = "POOLER_URL", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "PGPRIME_POOLER_URL", hide_env_values = true)]
     pub(super) pooler_url: Option<String>,
     /// The configuration, with [health] and [[views]] [otherwise: config/pgprime.toml, if it is there]
     #[arg(long, value_name = "FILE")]

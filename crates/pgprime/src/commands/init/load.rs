@@ -61,8 +61,8 @@ impl Sizes {
         let is_raised = arguments.service_ms.is_none() && measured.is_some() && sized.pool_size < least;
         if is_raised {
             assumptions.push(format!(
-                "What statements take was measured, not how long transactions hold their connection: {} connections would \
-                 do for the statements, and the pool has {least}, two for each core.",
+                "What statements take was measured, not how long transactions hold their connection: a pool of {} would do \
+                 for the statements, and it has {least}, two for each core.",
                 sized.pool_size
             ));
             inputs.pool_size = Some(least);

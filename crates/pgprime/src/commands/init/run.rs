@@ -12,7 +12,7 @@ use super::address::Address;
 use super::load::Sizes;
 use super::look::{Seen, look};
 use super::options::Arguments;
-use super::sections::Contents;
+use super::sections::{Contents, POOLER_PORT};
 use crate::database::block_on;
 use crate::exit;
 use crate::output::print;
@@ -29,8 +29,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         DatabaseConfig::new(url).validate().context("--pgbouncer-url is not the address of a console")?;
     }
     let seen = block_on(look(arguments.database_url()))?;
-    let sizes = Sizes::new(arguments, &seen.observation, seen.cores)
+    let mut sizes = Sizes::new(arguments, &seen.observation, seen.cores)
         .map_err(|error| anyhow::anyhow!("--{}: {}", error.input, error.problem))?;
+    sizes
+        .assumptions
+        .extend(cautions(&seen, arguments.database_url().unwrap_or_default()).map(str::to_owned));
     let address = |url| address(arguments, url);
     let database = arguments.database_url().map(address).unwrap_or_default();
     let pgbouncer = arguments.pgbouncer_url().map(address);
@@ -52,6 +55,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     write(Path::new(""), &[file], existing)?;
     print(&report(arguments, &seen, &sizes, database.had_password))?;
     Ok(if sizes.plan.is_feasible() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
+}
+
+/// What may go wrong although everything looks well.
+fn cautions(seen: &Seen, url: &str) -> impl Iterator<Item = &'static str> {
+    let is_pooler_port = (seen.database.port == POOLER_PORT).then_some(
+        "Port 6432 is the database's own, though it is usually a pooler's: [database] url has to lead to the database itself.",
+    );
+    let wants_tls = url.contains("sslmode=require") || url.contains("sslmode=verify");
+    let has_no_tls = wants_tls.then_some(
+        "The network between the pooler and the database is trusted: the built-in pooler speaks no TLS to servers yet, \
+         whatever sslmode says.",
+    );
+    [is_pooler_port, has_no_tls].into_iter().flatten()
 }
 
 /// As it is to be written.

@@ -9,7 +9,7 @@ use super::pooler;
 use crate::toml_text::{comment, quoted};
 
 /// Where the pooler listens, and where it does if the database itself is there.
-const POOLER_PORT: u16 = 6_432;
+pub(super) const POOLER_PORT: u16 = 6_432;
 const POOLER_PORT_OTHER: u16 = 6_433;
 /// More views are not listed one by one.
 const VIEWS_LISTED: usize = 10;
@@ -70,13 +70,7 @@ impl Contents<'_> {
                  password is needed."
             }
         };
-        let replica = "# read_url = \"postgresql://user@replica:5432/database\"\n";
-        format!(
-            "[database]\n{}url = {}\n{}{replica}",
-            comment(words),
-            quoted(&self.address.text),
-            comment("A replica for reads (DATABASE_READ_URL).")
-        )
+        format!("[database]\n{}url = {}\n", comment(words), quoted(&self.address.text))
     }
 
     fn pgbouncer_section(&self) -> String {

@@ -28,7 +28,6 @@ const fn without(name: &'static str, meaning: &'static str) -> Field {
 pub(super) const SECTIONS: &[Section] = &[
     Section { name: "[database]", about: "What is watched, and what the pooler leads to.", fields: &[
         without("url", "the database itself, not a pooler in front of it; `DATABASE_URL` wins over it"),
-        without("read_url", "a replica for reads; `DATABASE_READ_URL` wins over it"),
     ]},
     Section { name: "[pgbouncer]", about: "A PgBouncer that runs in front of the database already, in the built-in pooler's place.", fields: &[
         without("url", "its console; `PGPRIME_PGBOUNCER_URL` wins over it"),

@@ -73,6 +73,11 @@ impl Parts {
         let pooler = is_wanted.then(|| pooler(&configuration, &origin, &url, arguments)).transpose()?;
         let text = &configuration.text;
         let mut api = ApiConfig::from_table(file.api.clone())?;
+        let tls = api.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        for path in tls.chain(api.audit_file.iter_mut()) {
+            // Beside the file, as all paths in it; an absolute one stays.
+            *path = configuration.folder().join(&*path);
+        }
         if let Some(listen) = arguments.listen {
             api.listen = listen;
             api.check()?;

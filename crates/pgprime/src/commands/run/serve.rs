@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::options::Arguments;
 use super::parts::Parts;
+use super::reload;
 use super::system::System;
 use crate::commands::pooler::default_workers;
 use crate::logging;
@@ -31,6 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = multi_threaded()?;
     let handle = pooler.as_ref().map(Pooler::handle);
     let system = runtime.block_on(System::start(&parts, handle.clone()))?;
+    runtime.spawn(reload::on_hangup(arguments.clone(), handle.clone()));
     announce(&system, handle.as_ref());
     match pooler {
         // It heeds the signals itself.

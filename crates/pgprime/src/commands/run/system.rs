@@ -168,14 +168,22 @@ async fn schedule(declarations: pgprime_views::Declarations, url: String, cached
     };
     let connect =
         || async { pgprime_client::connect(&url, CONNECT_TIMEOUT).await.map(|connected| connected.client) };
+    let mut said = None;
     scheduler
         .run(connect, |round| match round {
             Ok(round) => {
+                said = None;
                 for outcome in &round.outcomes {
                     tracing::info!(?outcome, "a view was refreshed");
                 }
             }
-            Err(reason) => tracing::warn!(reason, "views were not looked at"),
+            // It is tried again and again: said once, without the statements that would help.
+            Err(reason) if said.as_ref() != Some(&reason) => {
+                let line = reason.lines().next().unwrap_or_default();
+                tracing::warn!(reason = line, "views are not looked after; `pgprime views plan` says more");
+                said = Some(reason);
+            }
+            Err(_) => {}
         })
         .await;
 }

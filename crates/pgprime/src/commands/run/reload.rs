@@ -1,0 +1,27 @@
+//! SIGHUP: the pooler's part of the configuration is read again.
+
+use pgprime_pooler::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::options::Arguments;
+use super::parts::Parts;
+
+/// Reloads whenever it is asked to. A pgbouncer.ini of its own is read again by the pooler itself. On a mistake all stays as it
+/// is.
+pub(super) async fn on_hangup(arguments: Arguments, pooler: Option<Handle>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match read(&arguments, pooler.as_ref()) {
+            Ok(()) => tracing::info!("the pooler's settings are read again; all others wait for a restart"),
+            Err(error) => tracing::error!("the configuration in force stays: {error:#}"),
+        }
+    }
+}
+
+fn read(arguments: &Arguments, pooler: Option<&Handle>) -> anyhow::Result<()> {
+    let parts = Parts::read(arguments)?;
+    match (pooler, parts.pooler) {
+        (Some(pooler), Some(config)) if config.settings.conffile.is_none() => Ok(pooler.replace(config)?),
+        _ => Ok(()),
+    }
+}
