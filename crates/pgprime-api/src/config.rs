@@ -18,10 +18,11 @@ use crate::security::Role;
 pub struct ApiConfig {
     /// Address and port. Default `127.0.0.1:8000`: this machine only.
     pub listen: SocketAddr,
-    /// What programs on this machine may do without a token; `"none"` for nothing. Default `"admin"`: whoever is logged in
-    /// here could read the configuration and its passwords anyway.
+    /// What programs on this machine may do without a token; `"none"` for nothing. Default `"admin"` while there are no tokens,
+    /// `hosts` and `public_url`: whoever is logged in here could read the configuration and its passwords anyway. With any of
+    /// them `"none"`: a proxy on this machine may pass on what others ask.
     #[serde(deserialize_with = "role_or_none")]
-    pub loopback_role: Option<Role>,
+    pub loopback_role: Option<LoopbackRole>,
     /// Everybody else, and programs here that have a token.
     pub tokens: Vec<TokenEntry>,
     /// Certificate and key; without them HTTP is plain.
@@ -37,6 +38,15 @@ pub struct ApiConfig {
     pub audit_file: Option<PathBuf>,
     /// What is written into messages as the address of the dashboard.
     pub public_url: Option<String>,
+}
+
+/// What programs on this machine may do without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopbackRole {
+    /// Nothing.
+    None,
+    /// What the role may.
+    May(Role),
 }
 
 /// One token. Only its hash is kept.
@@ -87,7 +97,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            loopback_role: Some(Role::Admin),
+            loopback_role: None,
             tokens: Vec::new(),
             tls: None,
             hosts: Vec::new(),
@@ -106,7 +116,7 @@ impl ApiConfig {
     /// [`ApiConfigError`]
     pub fn from_toml(text: &str) -> Result<Self, ApiConfigError> {
         let config: Self =
-            toml::from_str(text).map_err(|error| ApiConfigError::Toml(error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| ApiConfigError::Toml(without_values(error.message())))?;
         config.check()?;
         Ok(config)
     }
@@ -118,9 +128,22 @@ impl ApiConfig {
     pub fn from_table(table: toml::Table) -> Result<Self, ApiConfigError> {
         let config: Self = table
             .try_into()
-            .map_err(|error: toml::de::Error| ApiConfigError::Toml(error.message().to_owned()))?;
+            .map_err(|error: toml::de::Error| ApiConfigError::Toml(without_values(error.message())))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// What programs on this machine may do without a token.
+    pub(crate) fn role_of_loopback(&self) -> Option<Role> {
+        match self.loopback_role {
+            Some(LoopbackRole::May(role)) => Some(role),
+            Some(LoopbackRole::None) => None,
+            None => {
+                let is_for_others =
+                    !self.tokens.is_empty() || !self.hosts.is_empty() || self.public_url.is_some();
+                (!is_for_others).then_some(Role::Admin)
+            }
+        }
     }
 
     /// Whether it can be used as it is.
@@ -144,12 +167,24 @@ impl ApiConfig {
     }
 }
 
-fn role_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::Error> {
+/// What is wrong, without the value that is: it may be a token.
+fn without_values(message: &str) -> String {
+    let (kind, expected) = match message.split_once(", expected ") {
+        Some((kind, expected)) => (kind, format!(", expected {expected}")),
+        None => (message, String::new()),
+    };
+    match kind.contains("invalid type") || kind.contains("invalid value") {
+        true => format!("a value is of the wrong kind{expected}"),
+        false => message.to_owned(),
+    }
+}
+
+fn role_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<LoopbackRole>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.as_str() {
-        "none" => Ok(None),
+        "none" => Ok(Some(LoopbackRole::None)),
         name => Role::named(name)
-            .map(Some)
+            .map(|role| Some(LoopbackRole::May(role)))
             .ok_or_else(|| serde::de::Error::custom("loopback_role is none, read, analyze or admin")),
     }
 }
@@ -173,6 +208,12 @@ mod tests {
         let one =
             format!("listen = '0.0.0.0:8000'\ntokens = [{{ name = 'a', role = 'read', sha256 = '{hash}' }}]");
         assert!(ApiConfig::from_toml(&one).is_ok());
-        assert_eq!(ApiConfig::from_toml("loopback_role = 'none'").unwrap().loopback_role, None);
+        let role = |text: &str| ApiConfig::from_toml(text).unwrap().role_of_loopback();
+        assert_eq!((role(""), role("loopback_role = 'none'")), (Some(Role::Admin), None));
+        assert_eq!(
+            (role("hosts = ['db.example']"), role("loopback_role = 'read'")),
+            (None, Some(Role::Read))
+        );
+        assert!(!said("tokens = ['pgprime_secret']").contains("secret"));
     }
 }

@@ -24,7 +24,7 @@ mod server;
 mod values;
 
 pub use app::Services;
-pub use config::{ApiConfig, ApiConfigError, TlsFiles, TokenEntry};
+pub use config::{ApiConfig, ApiConfigError, LoopbackRole, TlsFiles, TokenEntry};
 pub use lazy::LazyDatabase;
 pub use routes::document;
 pub use security::{NewToken, Role};

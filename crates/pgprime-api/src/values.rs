@@ -91,6 +91,8 @@ fn strip(value: &mut Value) {
 
 /// A text with dots for all from its first quote to its last one; to its end where that is the same.
 fn without_quoted(text: &str) -> String {
+    // PostgreSQL's detail comes in parentheses, with whole rows in it.
+    let text = text.split_once(" (").map_or(text, |(message, _)| message);
     const QUOTES: [char; 7] = ['"', '\'', '«', '»', '„', '“', '”'];
     // An apostrophe within a word quotes nothing.
     let is_apostrophe = |at: usize, quote: &str| quote == "'" && text[..at].ends_with(char::is_alphanumeric);

@@ -27,8 +27,6 @@ pub struct Intent {
     tables: Tables,
     writer: WriterId,
     reach: Reach,
-    /// When it counts as committed if nothing is heard.
-    until: Instant,
     state: State,
 }
 
@@ -45,7 +43,7 @@ impl Intent {
         let now = Instant::now();
         let until = now + lease;
         // Before anything is waited for: a caller that is dropped meanwhile drops the intent as well.
-        let mut intent = Intent { inner, tables, writer, reach: Reach::Here, until, state: State::Open };
+        let mut intent = Intent { inner, tables, writer, reach: Reach::Here, state: State::Open };
         intent.inner.epochs.begin(&intent.tables, writer, now, until);
         intent.reach = match &intent.inner.shared {
             Some(shared) => shared.begin(&intent.tables, writer, lease).await,
@@ -77,14 +75,20 @@ impl Intent {
     }
 
     /// Nobody knows how the COMMIT ended, nor whether it is still under way: nothing made from the tables is served or stored
-    /// until `write_lease` is over, counted from the announcement; from then on it counts as committed.
+    /// until `write_lease` is over, counted from now; from then on it counts as committed.
     pub fn unknown(mut self) {
         self.state = State::Ended;
         add(&self.inner.stats.invalidations, 1);
+        let now = Instant::now();
+        let until = now + self.inner.config.write_lease;
+        // The mark of the announcement may have ended by now, and what it stood for not.
+        self.inner.epochs.change(&self.tables, Some(self.writer));
+        self.inner.epochs.begin(&self.tables, self.writer, now, until);
         // In this process the mark ends by itself. Redis may not have been told of it, or may have lost it since.
         if let Some(shared) = &self.inner.shared {
-            let change = Change::Tables { tables: self.tables.clone(), writer: Some(self.writer) };
-            shared.change_at(self.until, change);
+            let change = |writer| Change::Tables { tables: self.tables.clone(), writer };
+            shared.change_later(change(None));
+            shared.change_at(until, change(Some(self.writer)));
         }
     }
 }

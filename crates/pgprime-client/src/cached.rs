@@ -223,6 +223,10 @@ impl<'a> Cached<'a> {
 
     /// What to look for in the cache, or why not to.
     async fn plan(&self, sql: &str, known: &Arc<Known>, way: &Way) -> Result<Plan, Unplanned> {
+        if let (Verdict::Stable(reason), Way::Transaction(_)) = (&known.verdict, way) {
+            // A transaction's settings are its own.
+            return Err(Unplanned::NotKept(Arc::clone(reason)));
+        }
         match (&known.verdict, self.options.stable) {
             (Verdict::Kept, _) | (Verdict::Stable(_), Stable::Allowed) => {}
             (Verdict::Stable(reason), Stable::Refused) | (Verdict::Refused(reason), _) => {

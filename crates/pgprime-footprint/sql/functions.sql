@@ -14,6 +14,7 @@ SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, format('%I.%I(
        CASE WHEN s.is_seen THEN (SELECT b.body FROM (SELECT /*body*/NULL::text AS body) b
                                  WHERE octet_length(b.body) <= 1048576) END AS body,
        hashtextextended(concat_ws(' ', p.prosrc, p.probin, p.provolatile, p.proargtypes::text, p.prorettype,
+                                  p.proisstrict, p.prosecdef, p.proconfig::text, p.proargdefaults::text,
                                   /*body*/NULL::text), 0) AS hash,
        ARRAY(SELECT d.refobjid FROM pg_depend d
              WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass

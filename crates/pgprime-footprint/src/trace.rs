@@ -150,6 +150,7 @@ impl<'a> Trace<'a> {
         }
         self.controls |= links.controls;
         self.changes_definitions |= links.changes_definitions;
+        self.changes_session |= links.changes_session;
         self.created.extend(links.created.iter().cloned());
         let reads = links.reads.iter().map(|(id, extent)| Step::Read(*id, *extent));
         let writes = links.writes.iter().map(|(id, events)| Step::Write(*id, *events));
@@ -362,6 +363,7 @@ impl<'a> Trace<'a> {
         let function = self.known.catalog.function(id);
         if function.signature.volatility == Volatility::Volatile {
             self.anything(format!("function {} {why}", function.display));
+            self.changes_session = true;
         }
         self.against(context, NotKeptReason::Opaque, &function.display);
     }

@@ -104,9 +104,16 @@ fn read(path: &Path) -> std::io::Result<String> {
 fn located(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let before = |start: usize| text.bytes().take(start).filter(|byte| *byte == b'\n').count();
     let line = error.span().map(|span| before(span.start) + 1);
+    // What is of the wrong kind may be a password in the wrong place.
+    let said = match error.message() {
+        said if said.contains("invalid type") || said.contains("invalid value") => {
+            "a value is of the wrong kind"
+        }
+        said => said,
+    };
     match line {
-        Some(line) => format!("{}:{line}: {}", path.display(), error.message()),
-        None => format!("{}: {}", path.display(), error.message()),
+        Some(line) => format!("{}:{line}: {said}", path.display()),
+        None => format!("{}: {said}", path.display()),
     }
 }
 
@@ -134,6 +141,11 @@ mod tests {
             file("[database]\nurl = 'postgresql://u:secret@h/d'\nurls = 'secret'").unwrap_err().to_string();
         assert!(said.contains("pgprime.toml:3") && said.contains("unknown field `urls`"), "{said}");
         assert!(!said.contains("secret"), "{said}");
+        let misplaced = file("database = 'postgresql://u:secret@h/d'").unwrap_err().to_string();
+        assert!(
+            misplaced.contains(":1: a value is of the wrong kind") && !misplaced.contains("secret"),
+            "{misplaced}"
+        );
         assert!(file("[databases]\n").unwrap_err().to_string().contains("unknown field"));
     }
 }

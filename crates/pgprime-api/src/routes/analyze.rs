@@ -63,14 +63,18 @@ pub(crate) async fn analyze_query(
     if question.execute && !app.config.allow_execute {
         return Err(Problem::forbidden("statements are not executed here: allow_execute in [api] is false"));
     }
-    let outcome = within(REPORT_MAX, answer(&app, &question)).await;
-    let action = if question.execute { "analyze and execute" } else { "analyze" };
-    let object = match Statement::parse(&question.query) {
-        Ok(statement) => statement.normalized().chars().take(AUDIT_CHARS).collect(),
-        Err(_) => "(not one statement)".to_owned(),
-    };
-    app.audit.note(&caller, action, &object, outcome.as_ref().map_or("refused", |_| "done"));
-    outcome.map(Answer)
+    // A task of its own: what was sent is noted also when the caller has gone.
+    let noted = tokio::spawn(async move {
+        let outcome = within(REPORT_MAX, answer(&app, &question)).await;
+        let action = if question.execute { "analyze and execute" } else { "analyze" };
+        let object = match Statement::parse(&question.query) {
+            Ok(statement) => statement.normalized().chars().take(AUDIT_CHARS).collect(),
+            Err(_) => "(not one statement)".to_owned(),
+        };
+        app.audit.note(&caller, action, &object, outcome.as_ref().map_or("refused", |_| "done"));
+        outcome
+    });
+    noted.await.unwrap_or_else(|_| Err(Problem::unavailable("the analysis has ended early"))).map(Answer)
 }
 
 async fn answer(app: &App, question: &Question) -> Result<Analysis, Problem> {

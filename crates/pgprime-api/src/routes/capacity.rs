@@ -8,6 +8,9 @@ use crate::extract::Query;
 use crate::problem::Problem;
 use crate::security::Reader;
 
+/// PostgreSQL's own limit of `max_connections`.
+const CONNECTIONS_MAX: f64 = 262_143.0;
+
 /// What a plan is made from.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +74,12 @@ fn inputs(parameters: &Parameters) -> Result<Inputs, Problem> {
         None => ServiceTime::exponential(mean_ms),
     };
     let service = service.map_err(|error| Problem::bad_request(error.to_string()))?;
+    let demand = parameters.peak_rps.unwrap_or(parameters.rps) * mean_ms / 1e3;
+    if demand > CONNECTIONS_MAX {
+        return Err(Problem::bad_request(format!(
+            "{demand:.0} connections would be busy at once, more than the {CONNECTIONS_MAX} that PostgreSQL can have"
+        )));
+    }
     let instances = parameters.instances.unwrap_or(1);
     let max_connections = parameters.db_max_connections.unwrap_or(100);
     let mut inputs = Inputs::new(parameters.rps, service, instances, max_connections);

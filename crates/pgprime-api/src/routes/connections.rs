@@ -257,15 +257,19 @@ pub(crate) async fn cancel(
     Path(pid): Path<i32>,
 ) -> Result<Json<Cancelled>, Problem> {
     let admin = app.database().await?.admin().with_wait(ACQUIRE_MAX);
-    let told = async { Ok(admin.query_one("SELECT pg_catalog.pg_cancel_backend($1)", &[&pid]).await?) };
-    let answer = within(LOOK_MAX, told).await;
-    let outcome = answer.map(|row| row.get::<_, bool>(0));
-    let words = match &outcome {
-        Ok(true) => "told",
-        Ok(false) => "no such session",
-        Err(_) => "refused",
-    };
-    app.audit.note(&caller, "cancel", &pid.to_string(), words);
+    // A task of its own: what was sent is noted also when the caller has gone.
+    let noted = tokio::spawn(async move {
+        let told = async { Ok(admin.query_one("SELECT pg_catalog.pg_cancel_backend($1)", &[&pid]).await?) };
+        let outcome = within(LOOK_MAX, told).await.map(|row| row.get::<_, bool>(0));
+        let words = match &outcome {
+            Ok(true) => "told",
+            Ok(false) => "no such session",
+            Err(_) => "refused",
+        };
+        app.audit.note(&caller, "cancel", &pid.to_string(), words);
+        outcome
+    });
+    let outcome = noted.await.unwrap_or_else(|_| Err(Problem::unavailable("the request has ended early")));
     Ok(Json(Cancelled { pid, cancelled: outcome? }))
 }
 

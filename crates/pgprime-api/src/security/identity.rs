@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -27,7 +27,11 @@ pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     if let Err(seconds) = app.rates.count(address, Instant::now()) {
         return Problem::too_many(seconds).into_response();
     }
-    let caller = caller(&app, address, request.method(), request.headers());
+    let mut caller = caller(&app, address, request.method(), request.headers());
+    // What proxies speak upstream by default, and no browser and no curl.
+    if request.version() < Version::HTTP_11 && !request.headers().contains_key(header::AUTHORIZATION) {
+        caller = Err(refused("send a token: Authorization: Bearer …, or speak HTTP/1.1"));
+    }
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
@@ -40,7 +44,7 @@ fn caller(app: &App, address: IpAddr, method: &Method, headers: &HeaderMap) -> R
         let (name, role) = found.ok_or_else(|| refused("the token is not known"))?;
         return Ok(Caller { name: name.to_owned(), role, address, is_loopback });
     }
-    let role = app.config.loopback_role.filter(|_| is_loopback && !is_forwarded(headers));
+    let role = app.config.role_of_loopback().filter(|_| is_loopback && !is_forwarded(headers));
     let role = role.ok_or_else(|| refused("send a token: Authorization: Bearer …"))?;
     // Without a token, the name in the request is what tells a page of ours from somebody else's.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -57,7 +61,9 @@ fn caller(app: &App, address: IpAddr, method: &Method, headers: &HeaderMap) -> R
 
 /// A proxy on this machine passes on requests of others.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name))
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 /// Whether a browser says that it comes from elsewhere.

@@ -213,8 +213,10 @@ impl SharedTier {
             return;
         }
         let script = self.scripts.roll_back(&self.names, tables, writer);
-        // If it fails, the writer's lease ends, and it counts as committed.
-        let _ = self.call("taking back a write", |link| link.run::<i64>(&script)).await;
+        if self.call("taking back a write", |link| link.run::<i64>(&script)).await.is_err() {
+            // Counting as committed takes the mark away as soon as Redis can be told, and not at the end of the lease.
+            self.change_later(Change::Tables { tables: tables.clone(), writer: Some(writer) });
+        }
     }
 
     /// Tells Redis of `change`, now if it can be reached, else when it can.

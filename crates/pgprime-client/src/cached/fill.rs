@@ -17,6 +17,8 @@ use crate::transaction::Transaction;
 
 pub(super) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+const ISOLATION: &str = "SELECT pg_catalog.current_setting('transaction_isolation')";
+
 /// Why a result is not kept.
 pub(super) type Reason = Arc<str>;
 
@@ -88,8 +90,18 @@ impl Way {
             Self::Transaction(transaction) if transaction.role() == Role::Read => {
                 Some("the transaction runs on the replica, which may lag behind".into())
             }
-            _ => None,
+            // Also what it has done since it asked: a write is noted before it is sent.
+            Self::Transaction(transaction) => transaction.sees_apart().map(Into::into),
+            Self::Pool(_) => None,
         }
+    }
+
+    /// Why each statement may not see the newest rows, if so: the database may have another default than ours.
+    async fn sees_the_past(&self) -> Result<Option<Reason>, Error> {
+        let Self::Transaction(transaction) = self else { return Ok(None) };
+        let row = transaction.query_one(ISOLATION, &[]).await?;
+        let is_known = row.get::<_, &str>(0) == "read committed";
+        Ok((!is_known).then(|| "the transaction sees one moment with all its statements".into()))
     }
 }
 
@@ -101,12 +113,13 @@ impl Filler {
             Way::Transaction(transaction) => Way::Transaction(transaction.clone()),
         };
         let rows = way.query((&*self.sql).into(), parameters, self.at).await?;
+        let past = way.sees_the_past().await?;
         let described = match rows.is_empty() {
             true => self.columns(&way).await,
             false => Arc::default(),
         };
         let (body, not_kept) = match Body::of(&rows, &described.columns) {
-            Ok(body) => (body, way.reads_apart()),
+            Ok(body) => (body, way.reads_apart().or(past)),
             Err(unfit) => {
                 let NotKept { body, reason } = *unfit;
                 (body, Some(reason.into()))

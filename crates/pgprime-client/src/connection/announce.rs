@@ -61,7 +61,7 @@ enum Transaction {
 #[derive(Debug, Default)]
 pub(super) struct Due {
     what: What,
-    loosens: bool,
+    touches: bool,
 }
 
 #[derive(Debug, Default)]
@@ -116,8 +116,8 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Due {
     /// Whether the session has to be cleaned before anybody else gets it.
-    pub(super) fn loosens(&self) -> bool {
-        self.loosens
+    pub(super) fn touches(&self) -> bool {
+        self.touches
     }
 }
 
@@ -152,6 +152,7 @@ impl SessionWrites {
         }
         let loosens = footprint.control == Control::Some;
         session.is_loose |= loosens;
+        let touches = loosens || footprint.changes_session;
         // Of a text that changes names and writes, nobody knows which it does first.
         let names = session.names.after(sql, &footprint);
         session.names = names;
@@ -170,9 +171,14 @@ impl SessionWrites {
             What::Later(Later { transaction, footprint, names })
         } else {
             let writes = Gathered::of(&footprint, names, definitions);
-            What::Now { writes, on_refusal: OnRefusal::RolledBack }
+            // What nothing is known of may have committed something before it failed, as a procedure can.
+            let on_refusal = match footprint.writes {
+                Writes::Anything { .. } => OnRefusal::Committed,
+                _ => OnRefusal::RolledBack,
+            };
+            What::Now { writes, on_refusal }
         };
-        Due { what, loosens }
+        Due { what, touches }
     }
 
     /// Takes note of the end of the library's own transaction: COMMIT or ROLLBACK.
@@ -190,7 +196,7 @@ impl SessionWrites {
             return Due::default();
         }
         let on_refusal = if is_loose { OnRefusal::Committed } else { OnRefusal::RolledBack };
-        Due { what: What::Now { writes, on_refusal }, loosens: false }
+        Due { what: What::Now { writes, on_refusal }, touches: false }
     }
 
     /// Says what is due. Whoever comes later waits for it, too, so that requests are sent in the order of their notes.

@@ -29,7 +29,7 @@ pub(super) enum Ending {
 pub(crate) struct Telling;
 
 impl Due {
-    pub(super) fn loosens(&self) -> bool {
+    pub(super) fn touches(&self) -> bool {
         false
     }
 }

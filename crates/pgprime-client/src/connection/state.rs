@@ -95,7 +95,7 @@ impl InFlight {
     /// Says what a statement is about to write; in a transaction that is noted for its COMMIT.
     pub(crate) async fn announce(&mut self, sql: &str) {
         let due = self.state.writes.note(sql, self.state.in_transaction());
-        if due.loosens() {
+        if due.touches() {
             self.state.touch();
         }
         self.announced = self.state.writes.say(due).await;

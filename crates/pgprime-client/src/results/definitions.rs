@@ -163,7 +163,7 @@ impl Definitions {
             let (changed_us, generation) = (self.changed_us.load(Ordering::SeqCst), self.generation());
             if generation.taken_us >= changed_us {
                 let age = self.age(&generation);
-                return match age > self.refresh * INTERVALS_MAX {
+                return match age > self.refresh.saturating_mul(INTERVALS_MAX) {
                     true => Err("the catalogs could not be read for too long".into()),
                     false => Ok(generation),
                 };

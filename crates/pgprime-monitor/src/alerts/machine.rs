@@ -178,6 +178,8 @@ impl Alerts {
             let sight = match checks.get(rule.check.as_str()) {
                 _ if is_suppressed => Sight::Unseen,
                 Some(check) => look(rule, check),
+                // A round that failed has seen nothing.
+                None if report.checks.is_empty() => Sight::Unseen,
                 None => Sight::Absent,
             };
             let is_inhibited =

@@ -164,7 +164,7 @@ async fn send(
             tracing::debug!(channel = %channel.name, alerts = message.notices.len(), "alerts delivered");
         }
         Err(error) => {
-            let failure = state.outbox.failed(now, last, error.is_transient());
+            let failure = state.outbox.failed(now, last, error.is_transient(), channel.repeat);
             report(channel, &delivery, failure);
         }
     }

@@ -106,7 +106,9 @@ impl Outbox {
         if now < ready && ready <= after(now, group_wait.max(BACKOFF_MAX)) {
             return Next::Idle(Some(repeat_at.map_or(ready, |repeat| repeat.min(ready))));
         }
-        let chosen: Vec<&Waiting> = self.waiting.iter().take(MESSAGE_MAX).collect();
+        // PagerDuty takes one event at a time: what it refuses must not take others along.
+        let most = if channel.kind == ChannelKind::Pagerduty { 1 } else { MESSAGE_MAX };
+        let chosen: Vec<&Waiting> = self.waiting.iter().take(most).collect();
         let last = chosen.last().map_or(0, |waiting| waiting.number);
         let notices = chosen.into_iter().map(|waiting| waiting.notice.clone()).collect();
         Next::Send(Message { at: now, notices }, last)
@@ -141,13 +143,20 @@ impl Outbox {
         self.take(now, last);
     }
 
-    /// A message did not arrive.
-    pub(super) fn failed(&mut self, now: Timestamp, last: u64, is_transient: bool) -> Failure {
+    /// A message did not arrive. One that is given up is said again soon, if it still fires, and not after `repeat` only.
+    pub(super) fn failed(
+        &mut self,
+        now: Timestamp,
+        last: u64,
+        is_transient: bool,
+        repeat: Duration,
+    ) -> Failure {
         let mut trouble = self.trouble.unwrap_or(Trouble { since: now, attempts: 0, again_at: now });
         let lasts = Duration::try_from(now.duration_since(trouble.since)).unwrap_or_default();
         if !is_transient || lasts >= GIVE_UP_AFTER {
             self.trouble = None;
-            let lost = self.take(now, last);
+            let soon = now.checked_sub(repeat.saturating_sub(BACKOFF_MAX)).unwrap_or(now);
+            let lost = self.take(soon, last);
             self.lost += lost as u64;
             return Failure::GivenUp(lost);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use pgprime_pooler::settings::{AuthType, Config, Entries, Secret};
 use serde::Deserialize;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// What holds where nothing else is said: loopback only, 10,000 clients on 25 servers of each user. `pgprime init` and `pgprime
 /// plan` calculate these sizes from load and limits.
@@ -19,6 +19,9 @@ const SETTINGS: [(&str, &str); 6] = [
     // What JDBC and sqlx send.
     ("ignore_startup_parameters", "extra_float_digits"),
 ];
+
+const TLS_WANTED: &str = "DATABASE_URL insists on TLS, which the pooler does not speak to servers yet: run pgprime beside the \
+                          database and say sslmode=prefer, or put PgBouncer in the pooler's place ([pgbouncer] url)";
 
 /// `[pooler]` as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -92,9 +95,17 @@ impl PoolerSection {
             return Ok(());
         }
         if !self.settings.contains_key("auth_type") {
-            // Without a password the database lets everybody on this machine in, and so does the pooler on loopback.
-            let scheme = if target.password.is_some() { AuthType::ScramSha256 } else { AuthType::Trust };
-            config.settings.auth_type = scheme;
+            config.settings.auth_type = match target.password {
+                Some(_) => AuthType::ScramSha256,
+                // The database trusts this machine, and so does the pooler; nobody else.
+                None if target.trusts_loopback() && is_loopback_only(&config.settings.listen_addr) => {
+                    AuthType::Trust
+                }
+                None => bail!(
+                    "DATABASE_URL has no password, so nothing says who may use the pooler: set [pooler] auth_type and auth_file \
+                     (without them it is open only to this machine, for a database that is reached over TCP)"
+                ),
+            };
         }
         let secret = Secret::from_text(target.password.as_deref().unwrap_or_default());
         config.secrets = BTreeMap::from([(target.user, secret)]);
@@ -115,13 +126,19 @@ impl Target {
     fn of(url: &str) -> anyhow::Result<Self> {
         let needs = "the pooler cannot be configured by DATABASE_URL alone: set [pooler.databases]";
         if insists_on_tls(url) {
-            bail!(
-                "DATABASE_URL insists on TLS, which the pooler does not speak to servers yet: run pgprime beside the database and \
-                 say sslmode=prefer, or put PgBouncer in the pooler's place ([pgbouncer] url)"
-            );
+            bail!(TLS_WANTED);
         }
         let parsed: tokio_postgres::Config =
             url.parse().map_err(|error: tokio_postgres::Error| anyhow::anyhow!("{needs} ({error})"))?;
+        if parsed.get_ssl_mode() == SslMode::Require {
+            bail!(TLS_WANTED);
+        }
+        let ports = parsed.get_ports();
+        let differ = ports.windows(2).any(|pair| pair[0] != pair[1]);
+        let chooses = parsed.get_target_session_attrs() != TargetSessionAttrs::Any;
+        if parsed.get_hosts().len() > 1 && (differ || chooses) {
+            bail!("{needs} (it names several servers, of which the pooler cannot choose)");
+        }
         let hosts = parsed.get_hosts().iter().map(|host| match host {
             Host::Tcp(name) => name.clone(),
             Host::Unix(folder) => folder.display().to_string(),
@@ -149,6 +166,11 @@ impl Target {
         format!("host={} port={} dbname={}", quoted(&hosts), self.port, quoted(&self.name))
     }
 
+    /// Whether the database lets programs of this machine in by their address. A Unix socket may ask who the caller is.
+    fn trusts_loopback(&self) -> bool {
+        !self.hosts.iter().any(|host| host.starts_with('/'))
+    }
+
     fn leads_to(&self, port: u16) -> bool {
         let is_here = |host: &String| matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
         self.port == port && self.hosts.iter().any(is_here)
@@ -161,6 +183,14 @@ fn insists_on_tls(url: &str) -> bool {
     let mode: String =
         mode.chars().take_while(|letter| letter.is_ascii_alphabetic() || *letter == '-').collect();
     ["require", "verify-ca", "verify-full"].contains(&mode.as_str())
+}
+
+fn is_loopback_only(addresses: &[String]) -> bool {
+    let is_loopback = |address: &String| {
+        address == "localhost"
+            || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    addresses.iter().all(is_loopback)
 }
 
 fn beside(origin: &Path, path: &Path) -> PathBuf {
@@ -228,6 +258,11 @@ mod tests {
         for (text, url, words) in [
             ("", None, "set DATABASE_URL"),
             ("", Some("postgresql://app@localhost:6432/x"), "the database itself"),
+            ("listen_addr = '0.0.0.0'", Some("postgresql://app@db.example/x"), "who may use the pooler"),
+            ("", Some("postgresql://app@/x?host=/run/postgresql"), "who may use the pooler"),
+            ("", Some("postgresql://a:b@h1:1,h2:2/x"), "several servers"),
+            ("", Some("postgresql://a:b@h1,h2/x?target_session_attrs=read-write"), "several servers"),
+            ("", Some("host=db.example user=app password=x sslmode='require'"), "insists on TLS"),
             ("", Some("postgresql://app@db.example/x?sslmode=require"), "insists on TLS"),
             ("", Some("host=db.example user=app sslmode=verify-full"), "insists on TLS"),
             ("default_pol_size = 1", None, "default_pool_size"),

@@ -63,7 +63,7 @@ impl Running {
     /// Status and body.
     fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.api).unwrap();
-        let request = format!("GET {path} HTTP/1.0\r\nhost: {}\r\n\r\n", self.api);
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.api);
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

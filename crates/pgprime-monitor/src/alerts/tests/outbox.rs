@@ -115,7 +115,7 @@ fn trying_again_takes_longer_each_time_and_ends() {
     let (mut now, mut waits) = (10, Vec::new());
     let lost = loop {
         let (_, last) = sent(&mut outbox, &channel, now, &source.firing()).unwrap();
-        if let Failure::GivenUp(lost) = outbox.failed(at(now), last, true) {
+        if let Failure::GivenUp(lost) = outbox.failed(at(now), last, true, channel.repeat) {
             break lost;
         }
         let Next::Idle(Some(again)) = outbox.next(&channel, GROUP_WAIT, at(now), &source.firing()) else {
@@ -128,8 +128,14 @@ fn trying_again_takes_longer_each_time_and_ends() {
     assert_eq!(waits[..11], [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     assert!((3_600..4_000).contains(&(now - 10)), "{now}");
     assert_eq!((lost, outbox.lost(), outbox.waiting()), (1, 1, 0));
-    // It still fires: said again after the usual time, not at once.
+    // It still fires: said again after a while, not at once, and not after the usual hours only.
     assert_eq!(sent(&mut outbox, &channel, now + 60, &source.firing()), None);
+    assert_eq!(
+        outbox.next(&channel, GROUP_WAIT, at(now + 301), &source.firing()),
+        Next::Idle(Some(at(now + 311)))
+    );
+    let (notices, _) = sent(&mut outbox, &channel, now + 311, &source.firing()).unwrap();
+    assert_eq!(notices.len(), 1);
 }
 
 #[test]
@@ -138,7 +144,7 @@ fn what_cannot_work_is_given_up_at_once() {
     let channel = channel(ChannelKind::Webhook, "http://x/");
     outbox.push(&channel, at(0), &source.step(0, &["connections.used"]));
     let (_, last) = sent(&mut outbox, &channel, 10, &source.firing()).unwrap();
-    assert_eq!(outbox.failed(at(10), last, false), Failure::GivenUp(1));
+    assert_eq!(outbox.failed(at(10), last, false, channel.repeat), Failure::GivenUp(1));
 }
 
 #[test]

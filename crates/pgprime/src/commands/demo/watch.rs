@@ -25,8 +25,9 @@ impl Watch {
     pub(super) fn start(server: &LoadedServer) -> anyhow::Result<Self> {
         let state = tempfile::Builder::new().prefix("pgprime-").tempdir().context("cannot make a folder")?;
         let runtime = multi_threaded()?;
-        let start = |listen: &str| -> anyhow::Result<System> {
-            let listen: SocketAddr = listen.parse()?;
+        let is_free = |listen: &&&str| std::net::TcpListener::bind(**listen).is_ok();
+        let listen: SocketAddr = LISTEN.iter().find(is_free).unwrap_or(&LISTEN[1]).parse()?;
+        let start = || -> anyhow::Result<System> {
             let parts = Parts::watching(
                 &server.database_url,
                 &server.pooler_url,
@@ -36,7 +37,7 @@ impl Watch {
             )?;
             runtime.block_on(System::start(&parts, None))
         };
-        let system = start(LISTEN[0]).or_else(|_| start(LISTEN[1]))?;
+        let system = start()?;
         eprintln!("dashboard at {}", system.address);
         Ok(Self { runtime: Some(runtime), system: Some(system), _state: state })
     }

@@ -219,7 +219,7 @@ impl Contents<'_> {
 
 fn api_section() -> String {
     format!(
-        "[api]\n{}listen = \"127.0.0.1:8000\"\n{}loopback_role = \"admin\"\n\
+        "[api]\n{}listen = \"127.0.0.1:8000\"\n{}# loopback_role = \"read\"\n\
          {}# public_url = \"https://db.example.com\"\n\
          {}# tls = {{ certificate = \"server.crt\", key = \"server.key\" }}\n\
          {}# [[api.tokens]]\n# name = \"grafana\"\n# role = \"read\"\n# sha256 = \"…\"\n",

@@ -41,7 +41,7 @@ pub(super) const SECTIONS: &[Section] = &[
     ]},
     Section { name: "[api]", about: "Dashboard, REST and metrics.", fields: &[
         with("listen", "\"127.0.0.1:8000\"", "address and port. Other machines reach `0.0.0.0:8000`, which needs a token"),
-        with("loopback_role", "\"admin\"", "what programs on this machine may do without a token: `none`, `read`, `analyze` or `admin`"),
+        without("loopback_role", "what programs on this machine may do without a token: `none`, `read`, `analyze` or `admin`. Where nothing is said `admin`, and `none` once there are tokens, hosts or a public_url"),
         with("tokens", "[]", "everybody else: see `[[api.tokens]]`"),
         without("tls", "certificate and key: see `[api.tls]`; without them HTTP is plain"),
         with("hosts", "[]", "names under which it is reached, besides this machine's addresses. A request with another one in its `Host` is refused where no token proves who asks"),

@@ -31,15 +31,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let pooler = pooler.transpose()?;
     let runtime = multi_threaded()?;
     let handle = pooler.as_ref().map(Pooler::handle);
-    let system = runtime.block_on(System::start(&parts, handle.clone()))?;
+    let system = match runtime.block_on(System::start(&parts, handle.clone())) {
+        Ok(system) => Some(system),
+        // Applications are served whatever becomes of watching.
+        Err(error) if pooler.is_some() => {
+            tracing::error!("nothing is watched, and there is no dashboard: {error:#}");
+            None
+        }
+        Err(error) => return Err(error),
+    };
     runtime.spawn(reload::on_hangup(arguments.clone(), handle.clone()));
-    announce(&system, handle.as_ref());
+    announce(system.as_ref(), handle.as_ref());
     match pooler {
         // It heeds the signals itself.
         Some(pooler) => pooler.run()?,
         None => runtime.block_on(asked_to_end())?,
     }
-    runtime.block_on(system.end());
+    if let Some(system) = system {
+        runtime.block_on(system.end());
+    }
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
@@ -51,8 +61,10 @@ pub(crate) fn multi_threaded() -> anyhow::Result<Runtime> {
     builder.enable_all().build().context("cannot start")
 }
 
-fn announce(system: &System, pooler: Option<&Handle>) {
-    tracing::info!(dashboard = system.address, api = format!("{}/api/docs", system.address), "watching");
+fn announce(system: Option<&System>, pooler: Option<&Handle>) {
+    if let Some(system) = system {
+        tracing::info!(dashboard = system.address, api = format!("{}/api/docs", system.address), "watching");
+    }
     if let Some(pooler) = pooler {
         tracing::info!(port = pooler.port(), "applications connect to the pooler");
     }

@@ -13,7 +13,7 @@ use pgprime_monitor::watch::{Console, Monitor, MonitorHandle, PoolerSource, Roun
 use pgprime_pooler::Handle;
 use pgprime_views::{Policy, Scheduler};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::parts::{Parts, Schedule};
 use super::recorder;
@@ -27,7 +27,7 @@ const END_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct System {
     monitor: MonitorHandle,
     alerts: Arc<AlertCenter>,
-    background: Vec<JoinHandle<()>>,
+    background: JoinSet<()>,
     api: JoinHandle<std::io::Result<()>>,
     end_api: oneshot::Sender<()>,
     pub(crate) address: String,
@@ -40,29 +40,31 @@ impl System {
         let cached = LazyDatabase::new(parts.cached_database());
         let (label, host) = label(&parts.url).await;
         let now = Timestamp::now();
-        let series = SeriesStore::open(&parts.state.join("series.sqlite"), Retention::default(), now)?;
-        let series = Arc::new(series);
-        let alerts = AlertCenter::start(parts.alerts.clone(), Some(&parts.state.join("alerts.sqlite")), now)?;
-        let alerts = Arc::new(alerts);
-        let monitor = watch(parts, &database, &cached, &host, pooler.as_ref(), &series, &alerts)?;
+        let series = SeriesStore::open(&parts.state.join("series.sqlite"), Retention::default(), now);
+        // A disk that is full must not keep anybody from being told of it.
+        let series =
+            series.inspect_err(|error| tracing::error!(%error, "no history is kept")).ok().map(Arc::new);
+        let alerts = AlertCenter::start(parts.alerts.clone(), Some(&parts.state.join("alerts.sqlite")), now);
+        let alerts = alerts.or_else(|error| {
+            tracing::error!(%error, "alerts are forgotten at a restart");
+            AlertCenter::start(parts.alerts.clone(), None, now)
+        });
+        let alerts = Arc::new(alerts?);
+        let monitor = watch(parts, &database, &cached, &host, pooler.as_ref(), series.as_ref(), &alerts)?;
         let statements = parts.state.join("history.sqlite");
-        let mut background = vec![
-            tokio::spawn(open(database.clone(), cached.clone())),
-            tokio::spawn(recorder::record(database.clone(), statements.clone(), label.clone())),
-        ];
+        // What has begun ends with this, also when something after it cannot.
+        let mut background = JoinSet::new();
+        background.spawn(open(database.clone(), cached.clone()));
+        background.spawn(recorder::record(database.clone(), statements.clone(), label.clone()));
         if parts.schedule == Schedule::Ours && !parts.declarations.views().is_empty() {
-            background.push(tokio::spawn(schedule(
-                parts.declarations.clone(),
-                parts.url.clone(),
-                cached.clone(),
-            )));
+            background.spawn(schedule(parts.declarations.clone(), parts.url.clone(), cached.clone()));
         }
         let services = Services {
             statement_history: Some(statements),
             pooler,
             rounds: Some(monitor.rounds()),
             alerts: Some(Arc::clone(&alerts)),
-            series: Some(series),
+            series,
             has_pgbouncer: parts.pgbouncer_url.is_some(),
             declarations: Some(Arc::new(parts.declarations.clone())),
             figures: Some(Arc::new(parts.figures.clone())),
@@ -81,9 +83,7 @@ impl System {
     /// Ends all of it, and lets go what is under way.
     pub(crate) async fn end(self) {
         drop(self.end_api);
-        for task in &self.background {
-            task.abort();
-        }
+        drop(self.background);
         self.monitor.stop().await;
         self.alerts.end().await;
         if tokio::time::timeout(END_MAX, self.api).await.is_err() {
@@ -113,7 +113,7 @@ fn watch(
     cached: &LazyDatabase,
     host: &str,
     pooler: Option<&Handle>,
-    series: &Arc<SeriesStore>,
+    series: Option<&Arc<SeriesStore>>,
     alerts: &Arc<AlertCenter>,
 ) -> anyhow::Result<MonitorHandle> {
     let mut poolers: Vec<Box<dyn PoolerSource>> = Vec::new();
@@ -130,12 +130,13 @@ fn watch(
         poolers,
         declarations: Some(parts.declarations.clone()).filter(|declared| !declared.views().is_empty()),
         cache: Some(Box::new(report(cached.clone()))),
-        past: Some(Arc::clone(series) as Arc<_>),
         ..WatchConfig::new(parts.health.clone(), Arc::new(connect))
     };
-    let history = HistorySink::start(Arc::clone(series), Box::new(report(cached.clone())));
-    let history = history.context("cannot start recording")?;
-    let sinks: Vec<Box<dyn RoundSink>> = vec![Box::new(history), Box::new(AlertSink(Arc::clone(alerts)))];
+    let mut sinks: Vec<Box<dyn RoundSink>> = vec![Box::new(AlertSink(Arc::clone(alerts)))];
+    if let Some(series) = series {
+        let history = HistorySink::start(Arc::clone(series), Box::new(report(cached.clone())));
+        sinks.push(Box::new(history.context("cannot start recording")?));
+    }
     Ok(Monitor::start(config, sinks))
 }
 
