@@ -1,6 +1,6 @@
 -- Functions that people made and that run when rows are written (defaults, checks, domains of columns) or looked at
 -- (row security), called directly or behind operators.
-WITH parts(class, object, relation, is_for_reads) AS (
+WITH /* pgprime */ parts(class, object, relation, is_for_reads) AS (
     SELECT 'pg_attrdef'::regclass, oid, adrelid, false FROM pg_attrdef
     UNION ALL
     SELECT 'pg_constraint'::regclass, oid, conrelid, false FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0

@@ -1,5 +1,5 @@
 -- Who asks, where, and with which of the settings that change results.
-SELECT current_database()::text AS database, current_user::text AS role,
+SELECT /* pgprime */ current_database()::text AS database, current_user::text AS role,
        current_schemas(true)::text[] AS search_path,
        current_setting('server_version_num')::int4 AS version,
        n.names, n.settings,

@@ -1,5 +1,5 @@
 -- Functions, procedures and aggregates that people or extensions made.
-SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, format('%I.%I()', n.nspname, p.proname) AS display,
+SELECT /* pgprime */ p.oid, n.nspname::text AS schema, p.proname::text AS name, format('%I.%I()', n.nspname, p.proname) AS display,
        p.prokind::text AS kind, p.provolatile::text AS volatility, l.lanname::text AS language, p.prosecdef AS is_definer,
        (p.pronargs - p.pronargdefaults)::int4 AS arguments_min, p.pronargs::int4 AS arguments_max,
        p.provariadic <> 0 AS is_variadic,

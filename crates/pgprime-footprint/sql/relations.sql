@@ -1,5 +1,5 @@
 -- Everything that has rows, system relations by name alone; temporary ones are of other sessions.
-SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I', n.nspname, c.relname) AS display,
+SELECT /* pgprime */ c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I', n.nspname, c.relname) AS display,
        c.relkind::text AS kind, c.relpersistence::text AS persistence, c.relowner AS owner,
        c.relrowsecurity AS has_row_security, c.relforcerowsecurity AS holds_for_owner,
        c.relrowsecurity AND row_security_active(c.oid) AS holds,

@@ -1,5 +1,5 @@
 -- Rules that rewrite changes; those that make views are their definitions.
-SELECT w.ev_class AS relation, w.ev_type::text AS event, w.is_instead AND w.ev_qual::text = '<>' AS replaces,
+SELECT /* pgprime */ w.ev_class AS relation, w.ev_type::text AS event, w.is_instead AND w.ev_qual::text = '<>' AS replaces,
        r.definition IS NOT NULL AND octet_length(r.definition) <= 1048576 AS fits,
        CASE WHEN octet_length(r.definition) <= 1048576 THEN r.definition END AS definition
 FROM pg_rewrite w

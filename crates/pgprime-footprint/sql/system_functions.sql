@@ -1,5 +1,5 @@
 -- PostgreSQL's own functions: names, numbers of arguments and volatility.
-SELECT p.proname::text AS name, (p.pronargs - p.pronargdefaults)::int4 AS arguments_min, p.pronargs::int4 AS arguments_max,
+SELECT /* pgprime */ p.proname::text AS name, (p.pronargs - p.pronargdefaults)::int4 AS arguments_min, p.pronargs::int4 AS arguments_max,
        p.provariadic <> 0 AS is_variadic,
        max(CASE p.provolatile WHEN 'v' THEN 2 WHEN 's' THEN 1 ELSE 0 END)::int4 AS volatility
 FROM pg_proc p

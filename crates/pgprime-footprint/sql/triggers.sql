@@ -1,6 +1,6 @@
 -- Triggers that people made, with the functions of their conditions. What PostgreSQL makes for foreign keys is seen from these,
 -- and its copies for partitions from the root's.
-SELECT t.tgrelid AS relation, t.tgtype::int4 AS type, t.tgfoid AS function, t.tgname::text AS name,
+SELECT /* pgprime */ t.tgrelid AS relation, t.tgtype::int4 AS type, t.tgfoid AS function, t.tgname::text AS name,
        ARRAY(SELECT d.refobjid FROM pg_depend d
              WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_proc'::regclass
                AND d.refobjid <> t.tgfoid

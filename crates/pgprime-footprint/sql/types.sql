@@ -1,5 +1,5 @@
 -- Functions that run when a value becomes one of a type: casts, and checks of domains.
-WITH RECURSIVE domains(type, checked) AS (
+WITH /* pgprime */ RECURSIVE domains(type, checked) AS (
     SELECT oid, oid FROM pg_type WHERE typtype = 'd'
     UNION
     SELECT d.type, t.typbasetype FROM domains d JOIN pg_type t ON t.oid = d.checked AND t.typtype = 'd'

@@ -262,7 +262,7 @@ async fn cost(client: &Client, sql: &str) -> Result<Option<f64>, ViewsError> {
         ..Begin::default()
     };
     session::begin(client, begin).await?;
-    let answer = client.simple_query(&format!("EXPLAIN (FORMAT JSON) {sql}")).await;
+    let answer = client.simple_query(&format!("EXPLAIN /* pgprime */ (FORMAT JSON) {sql}")).await;
     client.batch_execute("ROLLBACK").await.map_err(ViewsError::at("roll back"))?;
     let text: Option<String> = answer.ok().and_then(|messages| {
         messages.iter().find_map(|message| match message {

@@ -19,7 +19,7 @@ pub(super) async fn plan(
     session: &Session<'_>,
     text: &str,
 ) -> Result<Result<Plan, IndexesError>, IndexesError> {
-    let json = session.attempt_text(STEP, &format!("EXPLAIN (FORMAT JSON, VERBOSE) {text}")).await?;
+    let json = session.attempt_text(STEP, &format!("EXPLAIN /* pgprime */ (FORMAT JSON, VERBOSE) {text}")).await?;
     Ok(json.and_then(|json| parsed(&json)))
 }
 
@@ -28,7 +28,7 @@ pub(super) async fn cost(
     session: &Session<'_>,
     text: &str,
 ) -> Result<Result<Planned, IndexesError>, IndexesError> {
-    let json = session.attempt_text(STEP, &format!("EXPLAIN (FORMAT JSON) {text}")).await?;
+    let json = session.attempt_text(STEP, &format!("EXPLAIN /* pgprime */ (FORMAT JSON) {text}")).await?;
     Ok(json.and_then(|json| parsed(&json)).map(|plan| {
         let mut indexes = Vec::new();
         collect(&plan.root, &mut indexes);
