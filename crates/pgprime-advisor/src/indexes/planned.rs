@@ -19,7 +19,8 @@ pub(super) async fn plan(
     session: &Session<'_>,
     text: &str,
 ) -> Result<Result<Plan, IndexesError>, IndexesError> {
-    let json = session.attempt_text(STEP, &format!("EXPLAIN /* pgprime */ (FORMAT JSON, VERBOSE) {text}")).await?;
+    let json =
+        session.attempt_text(STEP, &format!("EXPLAIN /* pgprime */ (FORMAT JSON, VERBOSE) {text}")).await?;
     Ok(json.and_then(|json| parsed(&json)))
 }
 
