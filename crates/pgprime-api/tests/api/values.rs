@@ -15,7 +15,8 @@ async fn readers_see_no_value_anywhere() {
     let line = |role: &str, token: &NewToken| {
         format!("{{ name = '{role}', role = '{role}', sha256 = '{}' }}", token.sha256)
     };
-    let lines = format!("loopback_role = 'admin'\ntokens = [{}, {}]", line("read", &read), line("analyze", &analyze));
+    let lines =
+        format!("loopback_role = 'admin'\ntokens = [{}, {}]", line("read", &read), line("analyze", &analyze));
     let world = World::start(&lines).await;
     let url = cluster().primary().url(&world.database);
     let text = format!("UPDATE divisors SET text = '{SECRET}' WHERE id = 1");
