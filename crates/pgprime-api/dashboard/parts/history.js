@@ -28,7 +28,7 @@ export function useRange() {
 
 /** @param {{charts: import('../lib/series.js').ChartOf[], group?: string, height?: number}} props */
 export function HistoryCharts({ charts: wanted, group, height = 170 }) {
-  const charts = ofPooler(wanted, session.value?.features?.pooler === false ? 'pgbouncer' : 'pooler');
+  const charts = ofPooler(wanted, prefixOf(session.value?.features));
   const { from, to } = useRange();
   const path = `monitoring/history${query({ series: seriesNames(charts), from: rfc3339(from), to: rfc3339(to), points: POINTS })}`;
   const { data, error, reload } = useData(path, { everyMs: 0 });
@@ -55,4 +55,9 @@ function linesOf(chart, known) {
   }));
   const recorded = lines.filter(({ points }) => points.length > 0);
   return recorded.length > 0 ? recorded : lines;
+}
+
+/** A pgprime elsewhere has the built-in pooler's series. @param {any} features @returns {'pooler' | 'pgbouncer'} */
+function prefixOf(features) {
+  return features?.pooler === false && features?.pgbouncer ? 'pgbouncer' : 'pooler';
 }

@@ -10,6 +10,7 @@ use pgprime_client::cache::RedisConfig;
 use pgprime_client::{DatabaseConfig, ResultCacheConfig};
 use pgprime_monitor::alerts::AlertSettings;
 use pgprime_monitor::health::Settings;
+use pgprime_monitor::pooler::PoolerKind;
 use pgprime_pooler::settings::Config;
 use pgprime_views::{Declarations, Figures};
 
@@ -40,6 +41,8 @@ pub(crate) struct Parts {
     pub(super) pooler: Option<Config>,
     pub(super) workers: Option<usize>,
     pub(super) pgbouncer_url: Option<String>,
+    /// Which pooler answers there.
+    pub(super) console_of: PoolerKind,
     pub(super) api: ApiConfig,
     pub(super) health: Settings,
     pub(super) alerts: AlertSettings,
@@ -87,6 +90,7 @@ impl Parts {
             pooler,
             workers: file.pooler.workers,
             pgbouncer_url,
+            console_of: PoolerKind::Pgbouncer,
             api,
             health: Settings::from_toml(text).with_context(named)?,
             alerts: AlertSettings::from_toml_in(text, configuration.folder()).with_context(named)?,
@@ -112,6 +116,7 @@ impl Parts {
             pooler: None,
             workers: None,
             pgbouncer_url: Some(pooler_url.to_owned()),
+            console_of: PoolerKind::Pgprime,
             api: ApiConfig { listen, ..ApiConfig::default() },
             health: Settings::default(),
             alerts: AlertSettings::default(),

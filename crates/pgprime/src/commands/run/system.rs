@@ -9,6 +9,7 @@ use pgprime_api::{Api, LazyDatabase, Services};
 use pgprime_monitor::alerts::{AlertCenter, AlertSink};
 use pgprime_monitor::health::Place;
 use pgprime_monitor::history::{HistorySink, Retention, SeriesStore};
+use pgprime_monitor::pooler::PoolerKind;
 use pgprime_monitor::watch::{Console, Monitor, MonitorHandle, PoolerSource, RoundSink, WatchConfig};
 use pgprime_pooler::Handle;
 use pgprime_views::{Policy, Scheduler};
@@ -65,7 +66,7 @@ impl System {
             rounds: Some(monitor.rounds()),
             alerts: Some(Arc::clone(&alerts)),
             series,
-            has_pgbouncer: parts.pgbouncer_url.is_some(),
+            has_pgbouncer: parts.pgbouncer_url.is_some() && parts.console_of == PoolerKind::Pgbouncer,
             declarations: Some(Arc::new(parts.declarations.clone())),
             figures: Some(Arc::new(parts.figures.clone())),
             cached: Some(cached),
