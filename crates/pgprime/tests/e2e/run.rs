@@ -240,6 +240,26 @@ fn a_pooler_elsewhere_is_watched_over_its_console() {
 }
 
 #[test]
+fn applications_are_served_although_nothing_can_be_watched() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+    let database = cluster().test_database("run").unwrap();
+    let url = cluster().primary().url(&database);
+    let log = File::create(dir.path().join("log")).unwrap();
+    let mut command = command(Some(&url));
+    command.args(["--listen", &taken.local_addr().unwrap().to_string(), "--pooler-port", &port.to_string()]);
+    command.arg("--state").arg(dir.path()).current_dir(dir.path());
+    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let running = Running { child, dir, pooler_port: port, api: String::new() };
+    let through = url.replace(&format!(":{}/", cluster().primary().port()), &format!(":{port}/"));
+    wait_until("the pooler serves", || {
+        psql().args(["-c", "SELECT 1", &through]).output().unwrap().status.success()
+    });
+    let log = running.log();
+    assert!(log.contains("nothing is watched") && log.matches("in use").count() == 1, "{log}");
+}
+
+#[test]
 fn what_cannot_work_is_said_before_anything_starts() {
     let url = "postgres://app@127.0.0.1:6432/x";
     for (url, config, words) in [

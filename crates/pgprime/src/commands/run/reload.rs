@@ -5,6 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::options::Arguments;
 use super::parts::Parts;
+use crate::exit;
 
 /// Reloads whenever it is asked to. A pgbouncer.ini of its own is read again by the pooler itself. On a mistake all stays as it
 /// is.
@@ -17,7 +18,7 @@ pub(super) async fn on_hangup(arguments: Arguments, pooler: Option<Handle>) {
             }
             Ok(Outcome::ByThePooler) => {}
             Ok(Outcome::NeedsRestart) => tracing::warn!("this change needs a restart"),
-            Err(error) => tracing::error!("the configuration in force stays: {error:#}"),
+            Err(error) => tracing::error!("the configuration in force stays: {}", exit::describe(&error)),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::parts::Parts;
 use super::reload;
 use super::system::System;
 use crate::commands::pooler::default_workers;
-use crate::logging;
+use crate::{exit, logging};
 
 /// Threads for everything but the pooler: none of it is on the way of a request.
 const THREADS: usize = 2;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(system) => Some(system),
         // Applications are served whatever becomes of watching.
         Err(error) if pooler.is_some() => {
-            tracing::error!("nothing is watched, and there is no dashboard: {error:#}");
+            tracing::error!("nothing is watched, and there is no dashboard: {}", exit::describe(&error));
             None
         }
         Err(error) => return Err(error),
