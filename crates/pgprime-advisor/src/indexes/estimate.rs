@@ -29,6 +29,9 @@ const COMBINED_PER_TABLE_MAX: usize = 3;
 const COMBINED_TABLES_MAX: usize = 4;
 /// A cost that is lower by less than this share is none that can be told from rounding.
 const GAIN_SHARE_MIN: f64 = 0.001;
+/// Nor is one that is lower by less than so many pages read at random: the planner counts whole pages, by which an index
+/// that exists and one of the same rows that is only supposed to may differ at either end.
+const GAIN_PAGES_MIN: f64 = 2.0;
 
 /// What a statement costs with candidates.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +53,8 @@ pub(super) fn estimates(
 ) -> Vec<Estimated> {
     let Some(estimate) = plan.root.estimate else { return Vec::new() };
     let tree = Tree { inventory, matched: matching::matched(inventory, uses, plan) };
-    let cost_max = estimate.total_cost * (1.0 - GAIN_SHARE_MIN);
+    let gain_min = GAIN_PAGES_MIN * inventory.server.random_page_cost;
+    let cost_max = estimate.total_cost - gain_min.max(estimate.total_cost * GAIN_SHARE_MIN);
     let cost = |chosen: &[(usize, &Candidate)]| {
         let by_table: Chosen<'_> = chosen.iter().map(|(_, one)| (one.relation, *one)).collect();
         tree.cost(plan, &by_table)
