@@ -32,6 +32,7 @@ mod roles;
 mod session;
 mod slowest;
 mod statements;
+mod target;
 mod tls;
 mod transaction;
 mod yielding;
@@ -64,6 +65,7 @@ pub use results::{CachedColumn, HearingReport, RefusalReport, RefusedReason, Res
 pub use retry::RetryPolicy;
 pub use session::{Path, Pooling, Role, SessionSettings};
 pub use slowest::SlowStatement;
+pub use target::{Target, TargetTls};
 /// Rows and parameters are the driver's.
 pub use tokio_postgres::{Row, types};
 pub use transaction::{Isolation, Transaction, TransactionOptions, Writes};

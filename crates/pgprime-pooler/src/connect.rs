@@ -1,6 +1,7 @@
 //! Logging in to servers, and sending cancel requests.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use pgprime_wire::scram::{self, ScramClient, ScramKeys};
 use pgprime_wire::startup::{self, CancelKey};
 use pgprime_wire::tag::backend as tag;
 use pgprime_wire::{WireError, md5};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::context::Context;
@@ -20,6 +23,7 @@ use crate::directory::Target;
 use crate::mail::{ColdRequest, Mail};
 use crate::settings::{Secret, Settings};
 use crate::stream::{Session, Stream, set_tcp_options};
+use crate::tls::{ServerTls, TlsSession};
 use crate::transport::Transport;
 
 /// Server lifetimes end up to this share of `server_lifetime` early, so that connections opened together do not all
@@ -39,6 +43,8 @@ pub(crate) enum ConnectError {
     Io { address: String, source: io::Error },
     #[error("{address} does not speak the protocol: {what}")]
     Protocol { address: String, what: String },
+    #[error("no TLS with {address} (server_tls_sslmode): {what}")]
+    Tls { address: String, what: String },
     #[error("{message} (SQLSTATE {sqlstate})")]
     Refused { sqlstate: String, message: String },
     #[error("{0}")]
@@ -64,7 +70,19 @@ impl ConnectError {
             {
                 Failure::Unreachable
             }
-            Self::Refused { .. } | Self::Protocol { .. } | Self::Password(_) => Failure::Rejected,
+            Self::Refused { .. } | Self::Protocol { .. } | Self::Tls { .. } | Self::Password(_) => {
+                Failure::Rejected
+            }
+        }
+    }
+
+    /// Whether the server may say something else to who comes with TLS, or without it: there was no handshake, or
+    /// pg_hba.conf tells the two apart.
+    fn is_of_encryption(&self) -> bool {
+        match self {
+            Self::Tls { .. } => true,
+            Self::Refused { sqlstate, .. } => sqlstate == "28000",
+            _ => false,
         }
     }
 }
@@ -151,7 +169,7 @@ async fn login_anywhere(
         let Some(host) = target.hosts.get((first + turn) % target.hosts.len()) else { continue };
         let address = format!("{host}:{}", target.port);
         let timeout = settings.server_connect_timeout;
-        let attempt = login(context, target, host, settings);
+        let attempt = login_at(context, target, host, settings);
         let outcome = if timeout.is_zero() {
             attempt.await
         } else {
@@ -166,16 +184,101 @@ async fn login_anywhere(
     Err(failure.unwrap_or(ConnectError::Password("the database has no host")))
 }
 
-async fn connect(host: &str, port: u16, settings: &Settings) -> Result<Stream, ConnectError> {
+/// Logs in at one host, with TLS or without as the mode has it, and in the modes that leave it open the other way where
+/// the first does not work, as libpq does.
+async fn login_at(
+    context: &Context,
+    target: &Target,
+    host: &str,
+    settings: &Settings,
+) -> Result<(Transport, ServerInfo, Welcome), ConnectError> {
+    let login = |way| login(context, target, host, settings, way);
+    match context.directory.tls().servers.clone() {
+        _ if is_socket_dir(host) => login(Way::Clear).await,
+        ServerTls::Never => login(Way::Clear).await,
+        ServerTls::Always(config) => login(Way::Tls(config)).await,
+        ServerTls::OnDemand(config) => match login(Way::Clear).await {
+            Err(error) if error.is_of_encryption() => login(Way::Tls(config)).await,
+            outcome => outcome,
+        },
+        ServerTls::WhereOffered(config) => match login(Way::TlsIfOffered(config)).await {
+            // It is the first that is told of: it would have been the better way.
+            Err(error) if error.is_of_encryption() => login(Way::Clear).await.map_err(|_| error),
+            outcome => outcome,
+        },
+    }
+}
+
+/// What a connection to a server begins with.
+#[derive(Clone, Debug)]
+enum Way {
+    Clear,
+    TlsIfOffered(Arc<ClientConfig>),
+    Tls(Arc<ClientConfig>),
+}
+
+fn is_socket_dir(host: &str) -> bool {
+    host.starts_with('/') || host.starts_with('@')
+}
+
+/// Connects, and asks for TLS if that is the way.
+async fn open_session(
+    host: &str,
+    port: u16,
+    settings: &Settings,
+    way: Way,
+) -> Result<(Session, Local), ConnectError> {
+    let (stream, local) = connect(host, port, settings).await?;
+    let mut session = Session::new(stream);
+    let address = || format!("{host}:{port}");
+    let io = |source| ConnectError::Io { address: address(), source };
+    let refused = |what: &str| ConnectError::Tls { address: address(), what: what.to_string() };
+    let (config, is_optional) = match way {
+        Way::Clear => return Ok((session, local)),
+        Way::TlsIfOffered(config) => (config, true),
+        Way::Tls(config) => (config, false),
+    };
+    let mut request = Vec::new();
+    startup::encode_ssl_request(&mut request);
+    session.send(&request).await.map_err(io)?;
+    let answer = session.byte().await.map_err(io)?;
+    // Whoever put more there must not have it taken for a part of what is encrypted.
+    if session.has_input() {
+        return Err(refused("more than an answer came to the request for TLS"));
+    }
+    match answer {
+        b'S' => {}
+        b'N' if is_optional => return Ok((session, local)),
+        b'N' => return Err(refused("the server does not offer it (ssl = off in its configuration)")),
+        _ => return Err(refused("the server did not understand the request for it")),
+    }
+    let handshake = session.connect_tls(config, server_name(host)).await;
+    handshake.map_err(|error| refused(&format!("the handshake failed: {error}")))?;
+    Ok((session, local))
+}
+
+/// The name that a certificate is to be for, where it is verified. What can be no name in a certificate is an address that
+/// no certificate is for.
+fn server_name(host: &str) -> ServerName<'static> {
+    let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
+    ServerName::try_from(host.to_string()).unwrap_or(nobody)
+}
+
+/// Our own end of a connection.
+type Local = (String, u16);
+
+async fn connect(host: &str, port: u16, settings: &Settings) -> Result<(Stream, Local), ConnectError> {
     let address = format!("{host}:{port}");
     let failed = |source| ConnectError::Connect { address: address.clone(), source };
-    if host.starts_with('/') || host.starts_with('@') {
+    if is_socket_dir(host) {
         let path = Path::new(host).join(format!(".s.PGSQL.{port}"));
-        return UnixStream::connect(path).await.map(Stream::Unix).map_err(failed);
+        let stream = UnixStream::connect(path).await.map_err(failed)?;
+        return Ok((Stream::Unix(stream), ("unix".to_string(), 0)));
     }
     let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
     set_tcp_options(&stream, settings).map_err(failed)?;
-    Ok(Stream::Tcp(stream))
+    let local = stream.local_addr().map(|address| (address.ip().to_string(), address.port()));
+    Ok((Stream::Tcp(stream), local.unwrap_or_default()))
 }
 
 /// One login: who we are, the proof, and what the server reports of itself.
@@ -193,19 +296,14 @@ async fn login(
     target: &Target,
     host: &str,
     settings: &Settings,
+    way: Way,
 ) -> Result<(Transport, ServerInfo, Welcome), ConnectError> {
-    let stream = connect(host, target.port, settings).await?;
-    let (local_address, local_port) = match &stream {
-        Stream::Tcp(stream) => {
-            stream.local_addr().map(|address| (address.ip().to_string(), address.port())).unwrap_or_default()
-        }
-        _ => ("unix".to_string(), 0),
-    };
+    let (session, (local_address, local_port)) = open_session(host, target.port, settings, way).await?;
     let mut login = Login {
         context,
         target,
         address: format!("{host}:{}", target.port),
-        session: Session::new(stream),
+        session,
         welcome: Welcome::default(),
         key: None,
     };
@@ -224,6 +322,7 @@ async fn login(
         local_port,
         process_id: key.process_id,
         cancel_secret: key.secret,
+        tls: login.session.tls().map_or("", TlsSession::shown),
     };
     let address = login.address.clone();
     let welcome = std::mem::take(&mut login.welcome);
@@ -478,11 +577,19 @@ const NO_PASSWORD: ConnectError = ConnectError::Password(
 /// Sends a cancel request and waits until the server has acted on it, which it shows by closing the connection.
 async fn cancel(context: &Context, pool: PoolIndex, info: &ServerInfo) -> Result<(), ConnectError> {
     let settings = context.directory.config().settings.clone();
-    let stream = connect(&info.address, info.port, &settings).await?;
+    // A key that was told in secret is repeated in secret, unless TLS has been turned off since.
+    let way = match context.directory.tls().servers.clone() {
+        ServerTls::OnDemand(config) | ServerTls::WhereOffered(config) | ServerTls::Always(config)
+            if !info.tls.is_empty() =>
+        {
+            Way::Tls(config)
+        }
+        _ => Way::Clear,
+    };
+    let (mut session, _) = open_session(&info.address, info.port, &settings, way).await?;
     let mut message = Vec::new();
     let key = CancelKey { process_id: info.process_id, secret: info.cancel_secret.clone() };
     startup::encode_cancel(&mut message, &key);
-    let mut session = Session::new(stream);
     let address = format!("{}:{} (pool {pool})", info.address, info.port);
     let failed = |source| ConnectError::Io { address: address.clone(), source };
     session.send(&message).await.map_err(failed)?;

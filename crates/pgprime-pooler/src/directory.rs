@@ -12,6 +12,7 @@ use crate::core::{CoreSettings, MeasureSettings, Mode, PoolIndex, PoolProfile, P
 use crate::mail::{Mail, MailSender};
 use crate::settings::{Config, DatabaseConfig, PoolMode, Secret, Settings, UserConfig};
 use crate::slots::ClientSlot;
+use crate::tls::Tls;
 
 /// The name of the console's database.
 pub(crate) const CONSOLE: &str = "pgbouncer";
@@ -55,6 +56,7 @@ struct Limits {
 struct State {
     config: Arc<Config>,
     secrets: Arc<BTreeMap<String, Secret>>,
+    tls: Arc<Tls>,
     pools: Vec<PoolEntry>,
     by_key: HashMap<(String, String), PoolIndex>,
     databases: HashMap<String, Limits>,
@@ -83,11 +85,17 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn new(config: Config, secrets: BTreeMap<String, Secret>, workers: Vec<MailSender>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        secrets: BTreeMap<String, Secret>,
+        tls: Arc<Tls>,
+        workers: Vec<MailSender>,
+    ) -> Self {
         let clients = Limit::new(config.settings.max_client_conn.max(1));
         let state = State {
             config: Arc::new(config),
             secrets: Arc::new(secrets),
+            tls,
             pools: Vec::new(),
             by_key: HashMap::new(),
             databases: HashMap::new(),
@@ -110,6 +118,11 @@ impl Directory {
 
     pub(crate) fn secrets(&self) -> Arc<BTreeMap<String, Secret>> {
         Arc::clone(&self.state().secrets)
+    }
+
+    /// What new connections use.
+    pub(crate) fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.state().tls)
     }
 
     pub(crate) fn held(&self) -> Held {
@@ -231,16 +244,15 @@ impl Directory {
         self.state().derived.insert((user.to_string(), salt.to_vec(), iterations), keys);
     }
 
-    /// Changes one setting of the running process, as SET on the console does.
-    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
-        let mut config = Config::clone(&self.config());
-        change(&mut config.settings);
+    /// Changes settings of the running process, as SET on the console does.
+    pub(crate) fn change_settings(&self, settings: Settings, tls: Arc<Tls>) {
+        let config = Config { settings, ..Config::clone(&self.config()) };
         let secrets = BTreeMap::clone(&self.secrets());
-        self.replace(config, secrets);
+        self.replace(config, secrets, tls);
     }
 
     /// Puts another configuration in force. Pools whose database lies elsewhere by now close their servers.
-    pub(crate) fn replace(&self, config: Config, secrets: BTreeMap<String, Secret>) {
+    pub(crate) fn replace(&self, config: Config, secrets: BTreeMap<String, Secret>, tls: Arc<Tls>) {
         let mut state = self.state();
         let before = Arc::clone(&state.config);
         state.derived.clear();
@@ -249,6 +261,7 @@ impl Directory {
         }
         state.config = Arc::new(config);
         state.secrets = Arc::new(secrets);
+        state.tls = tls;
         self.clients.set_max(state.config.settings.max_client_conn.max(1));
         state.update_limits();
         let config = Arc::clone(&state.config);
@@ -263,7 +276,7 @@ impl Directory {
             self.tell_workers(entry);
             let moved =
                 database_of(&before, &entry.database).is_none_or(|old| lies_elsewhere(&old, &database));
-            if moved {
+            if moved || is_reached_otherwise(&before.settings, &config.settings) {
                 self.broadcast(|| Mail::Reconnect(entry.index));
             }
         }
@@ -441,6 +454,15 @@ fn lies_elsewhere(old: &DatabaseConfig, new: &DatabaseConfig) -> bool {
         || old.user != new.user
         || old.password != new.password
         || old.connect_query != new.connect_query
+}
+
+/// Whether servers are spoken to with other TLS than before.
+fn is_reached_otherwise(old: &Settings, new: &Settings) -> bool {
+    old.server_tls_sslmode != new.server_tls_sslmode
+        || old.server_tls_ca_file != new.server_tls_ca_file
+        || old.server_tls_cert_file != new.server_tls_cert_file
+        || old.server_tls_key_file != new.server_tls_key_file
+        || old.server_tls_protocols != new.server_tls_protocols
 }
 
 fn socket_dir(settings: &Settings) -> String {

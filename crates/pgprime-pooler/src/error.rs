@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::settings::ConfigError;
+use crate::tls::TlsError;
 use crate::userlist::UserlistError;
 
 /// Why the pooler could not start or reload.
@@ -25,18 +26,9 @@ pub enum PoolerError {
     /// Neither an address nor a socket folder is set.
     #[error("nothing to listen on: set listen_addr or unix_socket_dir")]
     NothingToListenOn,
-    /// Encryption is asked for, and there is none yet: going on without it would expose what it is to protect.
-    #[error(
-        "{setting} = {value}: TLS is not supported yet, and connections would be unencrypted; set it to {instead} if that is acceptable"
-    )]
-    TlsRequired {
-        /// The setting's name.
-        setting: &'static str,
-        /// Its value.
-        value: String,
-        /// The value that says what is possible.
-        instead: &'static str,
-    },
+    /// Certificates, keys and what else TLS needs.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// `unix_socket_group` names no group.
     #[error("unix_socket_group: there is no group {0:?} on this system")]
     Group(String),

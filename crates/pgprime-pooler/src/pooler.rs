@@ -120,8 +120,8 @@ impl Pooler {
         measure: MeasureSettings,
     ) -> Result<Self, PoolerError> {
         let system = |step| move |source| PoolerError::System { step, source };
-        reload::refuse_unencrypted(&config.settings)?;
         let secrets = reload::load_secrets(&config)?;
+        let tls = reload::load_tls(&config.settings)?;
         let listeners = Listeners::bind(&config.settings)?;
         check_descriptors(&config);
         let seeds = (0..workers.clamp(1, 256)).map(|_| WorkerSeed::new());
@@ -134,7 +134,7 @@ impl Pooler {
             let thread = seed.start(WorkerIndex(index), settings, senders.clone(), cold.clone());
             threads.push(thread.map_err(system("a worker"))?);
         }
-        let directory = Directory::new(config, secrets, senders.clone());
+        let directory = Directory::new(config, secrets, tls, senders.clone());
         let context = Arc::new(Context::new(directory, senders));
         let runtime = Builder::new_current_thread()
             .enable_all()

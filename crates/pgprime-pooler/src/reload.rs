@@ -1,10 +1,12 @@
 //! Reading configuration and users again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::context::Context;
 use crate::error::PoolerError;
 use crate::settings::{Config, Secret, Settings};
+use crate::tls::Tls;
 use crate::userlist;
 
 /// Reads the configuration file and the file of users, and puts them in force. On an error all stays as it is.
@@ -15,8 +17,9 @@ pub(crate) async fn reload(context: &Context) -> Result<(), PoolerError> {
 
 /// Puts another configuration in force, and the users of its `auth_file`. On an error all stays as it is.
 pub(crate) fn replace(context: &Context, mut config: Config) -> Result<(), PoolerError> {
-    refuse_unencrypted(&config.settings)?;
     let secrets = load_secrets(&config)?;
+    // The files are read again whether or not the settings have changed: certificates are renewed in their place.
+    let tls = load_tls(&config.settings)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -24,7 +27,7 @@ pub(crate) fn replace(context: &Context, mut config: Config) -> Result<(), Poole
         tracing::warn!(setting = name, "a changed setting waits for a restart");
     }
     context.forget_verifiers();
-    context.directory.replace(config, secrets);
+    context.directory.replace(config, secrets, tls);
     tracing::info!("configuration reloaded");
     Ok(())
 }
@@ -38,16 +41,11 @@ pub(crate) fn load_secrets(config: &Config) -> Result<BTreeMap<String, Secret>, 
     Ok(secrets)
 }
 
-/// Refuses settings that insist on encryption.
-pub(crate) fn refuse_unencrypted(settings: &Settings) -> Result<(), PoolerError> {
-    let insists = |mode: &str| matches!(mode, "require" | "verify-ca" | "verify-full");
-    for (setting, value, instead) in [
-        ("client_tls_sslmode", &settings.client_tls_sslmode, "disable"),
-        ("server_tls_sslmode", &settings.server_tls_sslmode, "prefer"),
-    ] {
-        if insists(value) {
-            return Err(PoolerError::TlsRequired { setting, value: value.clone(), instead });
-        }
+/// What the settings say of TLS, with the files they name.
+pub(crate) fn load_tls(settings: &Settings) -> Result<Arc<Tls>, PoolerError> {
+    let tls = Tls::load(settings)?;
+    for warning in &tls.warnings {
+        tracing::warn!("{warning}");
     }
-    Ok(())
+    Ok(Arc::new(tls))
 }

@@ -4,22 +4,28 @@
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pgprime_wire::frame::{HEADER_BYTES, Header};
 use pgprime_wire::startup;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::settings::Settings;
+use crate::tls::TlsSession;
 use crate::transport::Transport;
 
 /// A message during login is never longer: names, passwords and SCRAM messages are short.
 const LOGIN_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Room made for each read: messages of a login are a few hundred bytes.
 const READ_BYTES: usize = 512;
+/// The same for TLS: certificates are some kilobytes.
+const TLS_READ_BYTES: usize = 4096;
 
 /// A socket during login. What has been accepted is registered with tokio only when it has to be waited for: most
 /// clients have sent their first message by then, and are with a worker before they need waiting.
@@ -149,16 +155,26 @@ pub(crate) fn set_tcp_options(stream: &impl AsFd, settings: &Settings) -> io::Re
     Ok(())
 }
 
+/// What is between the messages and the socket.
+#[derive(Debug)]
+enum Layer {
+    Nothing,
+    /// A handshake that is under way, or has failed: nothing can be said.
+    Handshake,
+    Tls(Box<TlsSession>),
+}
+
 /// A connection with the messages that have come and not been taken.
 #[derive(Debug)]
 pub(crate) struct Session {
     stream: Stream,
     input: Vec<u8>,
+    layer: Layer,
 }
 
 impl Session {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, input: Vec::new() }
+        Self { stream, input: Vec::new(), layer: Layer::Nothing }
     }
 
     /// The next untagged packet: a startup message or one of its kind. `None` when the peer closed instead.
@@ -196,13 +212,36 @@ impl Session {
         }
     }
 
+    /// The first byte of what comes next, which is not taken; `None` when the peer closed instead.
+    pub(crate) async fn peek(&mut self) -> io::Result<Option<u8>> {
+        if self.input.is_empty() {
+            self.read_some().await?;
+        }
+        Ok(self.input.first().copied())
+    }
+
+    /// A single byte, the answer to a request for encryption.
+    pub(crate) async fn byte(&mut self) -> io::Result<u8> {
+        let byte = self.peek().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.take(1);
+        Ok(byte)
+    }
+
     /// Whether the peer has sent more than was asked for.
     pub(crate) fn has_input(&self) -> bool {
         !self.input.is_empty()
     }
 
+    /// Sends all of it.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        match &mut self.layer {
+            Layer::Nothing => self.stream.write_all(bytes).await,
+            Layer::Handshake => Err(io::ErrorKind::NotConnected.into()),
+            Layer::Tls(tls) => {
+                tls.encrypt(bytes)?;
+                send_records(&mut self.stream, tls).await
+            }
+        }
     }
 
     /// Waits until the peer closes, and forgets what it still says.
@@ -213,20 +252,115 @@ impl Session {
         Ok(())
     }
 
+    /// A handshake with a client. What has come and was not taken is its beginning.
+    pub(crate) async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
+        self.shake_hands(TlsSession::accept(config)?).await
+    }
+
+    /// A handshake with a server, of which nothing may have come before.
+    pub(crate) async fn connect_tls(
+        &mut self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<()> {
+        self.shake_hands(TlsSession::connect(config, name)?).await
+    }
+
+    async fn shake_hands(&mut self, session: TlsSession) -> io::Result<()> {
+        self.layer = Layer::Handshake;
+        let mut tls = Box::new(session);
+        tls.incoming().append(&mut self.input);
+        loop {
+            let outcome = tls.advance();
+            // After a failure, too: the alert tells the peer what is wrong.
+            send_records(&mut self.stream, &mut tls).await?;
+            outcome?;
+            if !tls.is_handshaking() {
+                break;
+            }
+            if tls.has_ended() || read_records(&mut self.stream, &mut tls).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        self.input = tls.take_plaintext();
+        self.layer = Layer::Tls(tls);
+        Ok(())
+    }
+
+    /// The established session, where there is one.
+    pub(crate) fn tls(&self) -> Option<&TlsSession> {
+        match &self.layer {
+            Layer::Tls(tls) => Some(tls),
+            Layer::Nothing | Layer::Handshake => None,
+        }
+    }
+
+    /// Tells the peer that nothing more comes, before the socket is closed with this.
+    pub(crate) async fn say_goodbye(&mut self) {
+        if let Layer::Tls(tls) = &mut self.layer {
+            tls.say_goodbye();
+            let _ = send_records(&mut self.stream, tls).await;
+        }
+    }
+
     /// The socket, for a worker, and what was read of it and not taken.
     pub(crate) fn into_parts(self) -> io::Result<(Transport, Vec<u8>)> {
-        Ok((self.stream.into_transport()?, self.input))
+        let transport = self.stream.into_transport()?;
+        match (self.layer, transport) {
+            (Layer::Nothing, transport) => Ok((transport, self.input)),
+            (Layer::Tls(mut tls), Transport::Tcp(socket)) => {
+                tls.shrink();
+                Ok((Transport::encrypted(socket, *tls), self.input))
+            }
+            (Layer::Handshake | Layer::Tls(_), _) => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     async fn read_some(&mut self) -> io::Result<usize> {
-        self.input.reserve(READ_BYTES);
-        self.stream.read_buf(&mut self.input).await
+        match &mut self.layer {
+            Layer::Nothing => {
+                self.input.reserve(READ_BYTES);
+                self.stream.read_buf(&mut self.input).await
+            }
+            Layer::Handshake => Err(io::ErrorKind::NotConnected.into()),
+            Layer::Tls(tls) => loop {
+                let mut plaintext = tls.take_plaintext();
+                if !plaintext.is_empty() {
+                    let count = plaintext.len();
+                    self.input.append(&mut plaintext);
+                    return Ok(count);
+                }
+                if tls.has_ended() || read_records(&mut self.stream, tls).await? == 0 {
+                    return Ok(0);
+                }
+                let outcome = tls.advance();
+                send_records(&mut self.stream, tls).await?;
+                outcome?;
+            },
+        }
     }
 
     fn take(&mut self, len: usize) -> Vec<u8> {
         let rest = self.input.split_off(len);
         std::mem::replace(&mut self.input, rest)
     }
+}
+
+async fn read_records(stream: &mut Stream, tls: &mut TlsSession) -> io::Result<usize> {
+    tls.incoming().reserve(TLS_READ_BYTES);
+    stream.read_buf(tls.incoming()).await
+}
+
+/// Given up at any point, it goes on from there the next time.
+async fn send_records(stream: &mut Stream, tls: &mut TlsSession) -> io::Result<()> {
+    while tls.has_unsent() {
+        let count = stream.write(tls.unsent()).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        tls.advance_sent(count);
+    }
+    Ok(())
 }
 
 fn invalid(error: impl ToString) -> io::Error {

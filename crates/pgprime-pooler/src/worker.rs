@@ -1,6 +1,6 @@
 //! A worker: one thread, one event loop, the sockets of its clients and servers, and a [`Core`] that decides.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -96,6 +96,8 @@ pub(crate) struct Worker {
     clients: Connections<ClientId>,
     servers: Connections<ServerId>,
     read_buffer: Vec<u8>,
+    /// Where records of TLS are decrypted; without TLS, no memory.
+    tls_scratch: Vec<u8>,
     /// Sockets with more to read than one turn takes, or whose reader was held up.
     clients_again: Vec<ClientId>,
     servers_again: Vec<ServerId>,
@@ -143,6 +145,7 @@ impl WorkerSeed {
             clients: Connections::new(0),
             servers: Connections::new(1),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            tls_scratch: Vec::new(),
             clients_again: Vec::new(),
             servers_again: Vec::new(),
             clients_to_write: Vec::new(),
@@ -235,7 +238,7 @@ impl Worker {
                 return;
             }
             let Some(connection) = self.clients.get_mut(id) else { return };
-            match read(connection, &mut self.read_buffer) {
+            match read(connection, &mut self.read_buffer, &mut self.tls_scratch) {
                 Some(0) => self.core.handle_client_gone(id, self.now),
                 Some(count) => {
                     let bytes = self.read_buffer.get(..count).unwrap_or_default();
@@ -254,7 +257,7 @@ impl Worker {
                 return;
             }
             let Some(connection) = self.servers.get_mut(id) else { return };
-            match read(connection, &mut self.read_buffer) {
+            match read(connection, &mut self.read_buffer, &mut self.tls_scratch) {
                 Some(0) => self.core.handle_server_gone(id, self.now),
                 Some(count) => {
                     let bytes = self.read_buffer.get(..count).unwrap_or_default();
@@ -291,8 +294,7 @@ impl Worker {
         }
         let written = write(&mut connection.transport, bytes);
         match written {
-            Ok(count) => {
-                let is_blocked = count < bytes.len();
+            Ok(Written { count, is_blocked }) => {
                 self.core.handle_client_written(id, count);
                 let token = self.clients.token(id);
                 watch(&self.poll, self.clients.get_mut(id), token, is_blocked);
@@ -309,8 +311,7 @@ impl Worker {
             return;
         }
         match write(&mut connection.transport, bytes) {
-            Ok(count) => {
-                let is_blocked = count < bytes.len();
+            Ok(Written { count, is_blocked }) => {
                 self.core.handle_server_written(id, count);
                 let token = self.servers.token(id);
                 watch(&self.poll, self.servers.get_mut(id), token, is_blocked);
@@ -429,6 +430,7 @@ impl Worker {
 
     fn add_client(&mut self, new: NewClient) {
         let id = self.core.join_client(new.join, self.now);
+        let has_unread = new.transport.has_unread();
         // The answer may already have been "no": then the connection is here to be closed with it.
         let connection = Connection {
             id,
@@ -448,6 +450,9 @@ impl Worker {
             tracing::error!(%error, "a client could not be watched");
             self.core.handle_client_gone(id, self.now);
         }
+        if has_unread {
+            self.clients_again.push(id);
+        }
         if !new.early.is_empty() {
             self.core.handle_client_data(id, &new.early, self.now);
         }
@@ -457,6 +462,7 @@ impl Worker {
     }
 
     fn add_server(&mut self, id: ServerId, transport: Transport) {
+        let (has_unread, has_unsent) = (transport.has_unread(), transport.has_unsent());
         self.servers.insert(Connection {
             id,
             transport,
@@ -474,6 +480,10 @@ impl Worker {
             tracing::error!(%error, "a server could not be watched");
             self.core.handle_server_gone(id, self.now);
         }
+        if has_unread {
+            self.servers_again.push(id);
+        }
+        watch(&self.poll, self.servers.get_mut(id), token, has_unsent);
     }
 }
 
@@ -485,40 +495,52 @@ fn note<K: Copy>(connection: &mut Connection<K>, event: &Event) -> K {
 }
 
 /// Reads once. 0 is the end, whether orderly or not; `None` when there is nothing to read now.
-fn read<K>(connection: &mut Connection<K>, buffer: &mut [u8]) -> Option<usize> {
+fn read<K>(connection: &mut Connection<K>, buffer: &mut [u8], scratch: &mut Vec<u8>) -> Option<usize> {
     if !connection.readable {
         return None;
     }
     loop {
-        match connection.transport.read(buffer) {
-            Ok(count) => {
-                // A short read has emptied the socket: the next notification comes with the next bytes.
-                connection.readable = count == buffer.len() || connection.hung_up;
-                return Some(count);
+        match connection.transport.receive(buffer, scratch) {
+            Ok(received) => {
+                connection.readable = received.may_have_more || connection.hung_up;
+                return Some(received.count);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 connection.readable = false;
                 return None;
             }
-            Err(_) => return Some(0),
+            Err(error) => {
+                tracing::debug!(%error, "a connection has failed");
+                return Some(0);
+            }
         }
     }
 }
 
+/// What a write has come to.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    count: usize,
+    /// The socket takes no more for now.
+    is_blocked: bool,
+}
+
 /// Writes as much as goes at once.
-fn write(transport: &mut Transport, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match transport.write(bytes.get(written..).unwrap_or_default()) {
+fn write(transport: &mut Transport, bytes: &[u8]) -> io::Result<Written> {
+    let mut count = 0;
+    while count < bytes.len() {
+        match transport.send(bytes.get(count..).unwrap_or_default()) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
+            Ok(more) => count += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Ok(Written { count, is_blocked: true });
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(written)
+    Ok(Written { count, is_blocked: !transport.send_rest()? })
 }
 
 /// Asks for word of writability only while something is left to write: on a Unix socket every read of the peer
@@ -537,7 +559,9 @@ fn watch<K>(poll: &Poll, connection: Option<&mut Connection<K>>, token: Token, i
 /// Writes what is left, as far as that goes, and closes, which ends the watch, too.
 fn close<K>(connection: Option<Connection<K>>, output: &Output) {
     let Some(mut connection) = connection else { return };
-    let _ = write(&mut connection.transport, output.bytes());
+    if write(&mut connection.transport, output.bytes()).is_ok_and(|written| written.count == output.len()) {
+        connection.transport.say_goodbye();
+    }
 }
 
 /// The id of a client by its number in SHOW CLIENTS.

@@ -11,7 +11,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(setting: &'static str, problem: impl Into<String>, remedy: &'static str) -> Self {
+    pub(crate) fn new(setting: &'static str, problem: impl Into<String>, remedy: &'static str) -> Self {
         Self { setting, problem: problem.into(), remedy }
     }
 

@@ -257,10 +257,15 @@ fn set(context: &Context, name: &str, value: &str) -> Result<&'static str, Refus
     }
     let mut settings = context.directory.config().settings.clone();
     settings.set(name, value).map_err(|problem| refused("22023", problem.to_string()))?;
-    reload::refuse_unencrypted(&settings).map_err(|problem| refused("0A000", problem.to_string()))?;
+    // Only what is changed is looked at: other settings do not read files again.
+    let tls = if name.contains("_tls") {
+        reload::load_tls(&settings).map_err(|problem| refused("22023", problem.to_string()))?
+    } else {
+        context.directory.tls()
+    };
     if let Some(warning) = settings.warning(name) {
         tracing::warn!("{warning}");
     }
-    context.directory.change_settings(|current| *current = settings);
+    context.directory.change_settings(settings, tls);
     Ok("SET")
 }

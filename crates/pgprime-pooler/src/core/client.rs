@@ -30,6 +30,8 @@ pub struct ClientInfo {
     pub cancel_secret: u32,
     /// The process at the other end of a Unix socket; 0 when unknown.
     pub remote_pid: u32,
+    /// Version and cipher of TLS, such as `TLSv1.3/TLS_AES_256_GCM_SHA384`; empty without TLS.
+    pub tls: &'static str,
 }
 
 /// What a client is doing.

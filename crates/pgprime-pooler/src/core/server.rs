@@ -30,6 +30,8 @@ pub struct ServerInfo {
     pub process_id: u32,
     /// The other half of the key for cancelling what it does.
     pub cancel_secret: Vec<u8>,
+    /// Version and cipher of TLS, such as `TLSv1.3/TLS_AES_256_GCM_SHA384`; empty without TLS.
+    pub tls: &'static str,
 }
 
 /// A server connection that has logged in.

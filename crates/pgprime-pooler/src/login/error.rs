@@ -11,6 +11,9 @@ pub(crate) enum LoginError {
     Io(#[from] io::Error),
     #[error("client_login_timeout")]
     Timeout,
+    /// No handshake: there is no way to tell the client more than its alert does.
+    #[error("TLS handshake failed: {0}")]
+    Tls(io::Error),
     /// It asked nothing of us, or was a cancel request.
     #[error("nothing to log in")]
     Done,

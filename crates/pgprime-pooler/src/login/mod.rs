@@ -22,12 +22,16 @@ use crate::rights::Rights;
 use crate::settings::{AuthType, Config};
 use crate::slots::ClientSlot;
 use crate::stream::{Session, Stream};
+use crate::tls::{ClientTls, HANDSHAKE_BYTE, TlsSession};
 use error::{LoginError, refuse};
 
 pub(crate) use origin::Origin;
 
 /// The user that the console knows without a password, on the Unix socket, when the system's user is our own.
 const CONSOLE_USER: &str = "pgbouncer";
+
+/// A client that does not take our last words is not waited for.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// A client that has proved who it is.
 enum Admitted {
@@ -69,8 +73,9 @@ pub(crate) async fn serve(context: Arc<Context>, stream: Stream, origin: Origin)
             {
                 tracing::debug!(client = origin.address, %error, "console client gone");
             }
+            part(&mut session).await;
         }
-        Err(LoginError::Done) => {}
+        Err(LoginError::Done) => part(&mut session).await,
         Err(error) => turn_away(&config, &mut session, &who, &error).await,
     }
 }
@@ -124,14 +129,20 @@ async fn turn_away(config: &Config, session: &mut Session, who: &Who<'_>, error:
         LoginError::Refused { sqlstate, .. } => sqlstate,
         LoginError::Timeout => "08P01",
         LoginError::Io(error) if error.kind() == io::ErrorKind::InvalidData => "08P01",
-        LoginError::Io(_) | LoginError::Done => return,
+        LoginError::Io(_) | LoginError::Tls(_) | LoginError::Done => return,
     };
     let message = error.to_string();
     let mut out = Vec::new();
     let notice = ErrorNotice { severity: "FATAL", sqlstate, message: &message, detail: None, hint: None };
     encode::error_response(&mut out, &notice);
     // A client that does not read its refusal is not waited for.
-    let _ = tokio::time::timeout(Duration::from_secs(1), session.send(&out)).await;
+    let _ = tokio::time::timeout(GOODBYE_MAX, session.send(&out)).await;
+    part(session).await;
+}
+
+/// Ends a session in good form.
+async fn part(session: &mut Session) {
+    let _ = tokio::time::timeout(GOODBYE_MAX, session.say_goodbye()).await;
 }
 
 fn hand_over(context: &Context, session: Session, join: ClientJoin, slot: ClientSlot) {
@@ -152,7 +163,7 @@ async fn log_in(
     connected_at: Instant,
     received: &mut Option<StartupMessage>,
 ) -> Result<Admitted, LoginError> {
-    let startup = &*received.insert(startup_message(context, session).await?);
+    let startup = &*received.insert(startup_message(context, session, origin).await?);
     let user = match startup.get("user") {
         Some(user) if !user.is_empty() => user,
         _ => return Err(refuse("28000", "no PostgreSQL user name specified in startup packet")),
@@ -180,7 +191,8 @@ async fn log_in(
         return Err(no_such_database(database));
     }
     context.directory.take_places(&mut slot, database, user).map_err(too_many)?;
-    let join = join(context, config, origin, user, database, parameters, connected_at)?;
+    let mut join = join(context, config, origin, user, database, parameters, connected_at)?;
+    join.info.tls = session.tls().map_or("", TlsSession::shown);
     Ok(Admitted::Client { join, slot })
 }
 
@@ -223,29 +235,45 @@ fn join(
         database: database.to_string(),
         cancel_secret: u32::from_be_bytes(crate::random::bytes()),
         remote_pid: origin.peer.and_then(|(_, pid)| pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+        tls: "",
     };
     Ok(ClientJoin { pool, info: Box::new(info), parameters, connected_at })
 }
 
-/// Reads up to the real startup message; requests for encryption are declined, cancel requests passed on.
-async fn startup_message(context: &Context, session: &mut Session) -> Result<StartupMessage, LoginError> {
+/// Reads up to the real startup message, with TLS where it is asked for; cancel requests are passed on.
+async fn startup_message(
+    context: &Context,
+    session: &mut Session,
+    origin: &Origin,
+) -> Result<StartupMessage, LoginError> {
+    // A Unix socket needs none: nobody listens in there.
+    let tls = if origin.peer.is_some() { ClientTls::Never } else { context.directory.tls().clients.clone() };
+    if session.peek().await? == Some(HANDSHAKE_BYTE) {
+        shake_hands_directly(session, &tls).await?;
+    }
     // One request each for TLS and GSSAPI may come first.
     for _ in 0..3 {
         let Some(packet) = session.startup_packet().await? else { return Err(LoginError::Done) };
         let decoded = startup::decode(&packet).map_err(|error| refuse("08P01", error.to_string()))?;
         match decoded {
-            StartupPacket::SslRequest | StartupPacket::GssEncRequest => {
-                if session.has_input() {
-                    return Err(refuse("08P01", "received unencrypted data after SSL request"));
-                }
-                session.send(b"N").await?;
+            StartupPacket::SslRequest | StartupPacket::GssEncRequest if session.has_input() => {
+                // Whoever put it there must not have it taken for a part of what is encrypted.
+                return Err(refuse("08P01", "received unencrypted data after SSL request"));
             }
+            StartupPacket::SslRequest => answer_tls_request(session, &tls).await?,
+            StartupPacket::GssEncRequest => session.send(b"N").await?,
             StartupPacket::Cancel(key) => {
                 let worker = WorkerIndex((key.process_id & 0xff) as u16);
                 context.mail(worker, Mail::Cancel { process_id: key.process_id, secret: key.secret });
                 return Err(LoginError::Done);
             }
-            StartupPacket::Startup(message) if message.major == 3 => return Ok(message),
+            StartupPacket::Startup(message) if message.major == 3 => {
+                return if matches!(tls, ClientTls::Always(_)) && session.tls().is_none() {
+                    Err(refuse("28000", "TLS is required here: connect with sslmode=require"))
+                } else {
+                    Ok(message)
+                };
+            }
             StartupPacket::Startup(message) => {
                 let version = format!("{}.{}", message.major, message.minor);
                 return Err(refuse(
@@ -256,6 +284,35 @@ async fn startup_message(context: &Context, session: &mut Session) -> Result<Sta
         }
     }
     Err(refuse("08P01", "too many requests for encryption"))
+}
+
+async fn answer_tls_request(session: &mut Session, tls: &ClientTls) -> Result<(), LoginError> {
+    if session.tls().is_some() {
+        return Err(refuse("08P01", "a request for TLS inside TLS"));
+    }
+    match tls {
+        ClientTls::Never => Ok(session.send(b"N").await?),
+        ClientTls::OnRequest(config) | ClientTls::Always(config) => {
+            session.send(b"S").await?;
+            session.accept_tls(Arc::clone(config)).await.map_err(LoginError::Tls)
+        }
+    }
+}
+
+/// TLS from the first byte on (PostgreSQL 17's `sslnegotiation=direct`). The protocol's name must be part of the
+/// handshake, so that no server of another protocol can be made to take part in it.
+async fn shake_hands_directly(session: &mut Session, tls: &ClientTls) -> Result<(), LoginError> {
+    match tls {
+        ClientTls::Never => return Err(refuse("08P01", "TLS is not offered here: connect without it")),
+        ClientTls::OnRequest(config) | ClientTls::Always(config) => {
+            session.accept_tls(Arc::clone(config)).await.map_err(LoginError::Tls)?;
+        }
+    }
+    if session.tls().is_some_and(TlsSession::has_alpn) {
+        Ok(())
+    } else {
+        Err(refuse("08P01", "a direct TLS connection must name the protocol \"postgresql\" by ALPN"))
+    }
 }
 
 /// A newer minor version, or protocol options, are answered with what we speak: 3.0 without options.

@@ -16,6 +16,8 @@ use super::value::{
 /// What the table says of one setting besides its field.
 struct Definition {
     name: &'static str,
+    /// What it is, with its unit: the words beside its line.
+    about: &'static str,
     /// Whether a change applies to the running process; otherwise it waits for a restart.
     changeable: bool,
     support: Support,
@@ -32,6 +34,8 @@ const ALIASES: [(&str, &str); 1] = [("service_name", "job_name")];
 pub struct SettingRow {
     /// The setting's name.
     pub key: &'static str,
+    /// What it is, with its unit, in whole sentences; `code` is in backquotes. No column of `SHOW CONFIG`.
+    pub about: &'static str,
     /// Its value as text, times in seconds; `None` (NULL) where nothing is set.
     pub value: Option<String>,
     /// The value it has when the configuration does not mention it.
@@ -69,6 +73,8 @@ macro_rules! settings {
 
         static TABLE: &[Definition] = &[$(Definition {
             name: stringify!($name),
+            // Each line of a comment begins with its blank.
+            about: concat!($($doc),+).trim_ascii_start(),
             changeable: settings!(@changeable $when),
             support: settings!(@support $default $(unsupported $(except $values)?)?),
             parse: |settings, text| {
@@ -320,37 +326,41 @@ settings! {
 
     // TLS
 
-    /// TLS with clients.
-    client_tls_sslmode: String = TlsMode("disable"), live, unsupported;
-    /// Private key to show to clients.
-    client_tls_key_file: Option<PathBuf> = OptionalPath(""), live, unsupported;
-    /// Certificate to show to clients.
-    client_tls_cert_file: Option<PathBuf> = OptionalPath(""), live, unsupported;
-    /// Root certificates that clients' certificates must descend from.
-    client_tls_ca_file: Option<PathBuf> = OptionalPath(""), live, unsupported;
-    /// Versions of TLS with clients.
-    client_tls_protocols: String = Text("secure"), live, unsupported;
-    /// Ciphers up to TLS 1.2 with clients.
+    /// TLS with clients over TCP: `disable` declines it; `allow` and `prefer` leave it to the client; `require` turns
+    /// away who comes without; `verify-ca` and `verify-full` also want a certificate that descends from
+    /// `client_tls_ca_file`. Unix sockets never have it. Off, as there is no certificate that nobody has made.
+    client_tls_sslmode: String = TlsMode("disable"), live;
+    /// Private key to show to clients, in PEM and without a passphrase. RELOAD reads it again.
+    client_tls_key_file: Option<PathBuf> = OptionalPath(""), live;
+    /// Certificate to show to clients, in PEM, with those between it and its root. RELOAD reads it again.
+    client_tls_cert_file: Option<PathBuf> = OptionalPath(""), live;
+    /// Root certificates that clients' certificates must descend from, in PEM; `system`: the operating system's.
+    client_tls_ca_file: Option<PathBuf> = OptionalPath(""), live;
+    /// Versions of TLS with clients: `secure`, or a list of `tlsv1.2` and `tlsv1.3`. Older ones are never spoken.
+    client_tls_protocols: String = Text("secure"), live;
+    /// Ciphers up to TLS 1.2 with clients: those with forward secrecy and authenticated encryption.
     client_tls_ciphers: String = Text("default"), live, unsupported except ["default", "secure", "fast", "normal"];
-    /// Ciphers of TLS 1.3 with clients; empty: as `client_tls_ciphers`.
+    /// Ciphers of TLS 1.3 with clients; empty: all of them.
     client_tls13_ciphers: String = Text(""), live, unsupported except ["", "<empty>"];
-    /// Curve for the key exchange with clients.
+    /// Curve for the key exchange with clients: X25519, P-256 or P-384, as the client prefers.
     client_tls_ecdhcurve: String = Text("auto"), live, unsupported;
-    /// Finite-field key exchange with clients.
-    client_tls_dheparams: String = Text("auto"), live, unsupported;
-    /// TLS with servers. The modes that put up with a connection in clear text are served by one.
-    server_tls_sslmode: String = TlsMode("prefer"), live, unsupported except ["disable", "allow", "prefer"];
-    /// Root certificates that servers' certificates must descend from.
-    server_tls_ca_file: Option<PathBuf> = OptionalPath(""), live, unsupported;
-    /// Private key to show to servers.
-    server_tls_key_file: Option<PathBuf> = OptionalPath(""), live, unsupported;
-    /// Certificate to show to servers.
-    server_tls_cert_file: Option<PathBuf> = OptionalPath(""), live, unsupported;
-    /// Versions of TLS with servers.
-    server_tls_protocols: String = Text("secure"), live, unsupported;
-    /// Ciphers up to TLS 1.2 with servers.
+    /// Finite-field key exchange with clients, of which there is none.
+    client_tls_dheparams: String = Text("auto"), live, unsupported except ["auto", "none"];
+    /// TLS with servers over TCP: `allow` uses it where the server insists, `prefer` where the server offers it;
+    /// `require` and beyond connect with it or not at all. `verify-ca` also checks that the server's certificate descends from
+    /// `server_tls_ca_file`, `verify-full` that it is for the host, too. Unix sockets never have it.
+    server_tls_sslmode: String = TlsMode("prefer"), live;
+    /// Root certificates that servers' certificates must descend from, in PEM; `system`: the operating system's.
+    server_tls_ca_file: Option<PathBuf> = OptionalPath(""), live;
+    /// Private key to show to servers, in PEM and without a passphrase. RELOAD reads it again.
+    server_tls_key_file: Option<PathBuf> = OptionalPath(""), live;
+    /// Certificate to show to servers that ask for one, in PEM. RELOAD reads it again.
+    server_tls_cert_file: Option<PathBuf> = OptionalPath(""), live;
+    /// Versions of TLS with servers: `secure`, or a list of `tlsv1.2` and `tlsv1.3`. Older ones are never spoken.
+    server_tls_protocols: String = Text("secure"), live;
+    /// Ciphers up to TLS 1.2 with servers: those with forward secrecy and authenticated encryption.
     server_tls_ciphers: String = Text("default"), live, unsupported except ["default", "secure", "fast", "normal"];
-    /// Ciphers of TLS 1.3 with servers; empty: as `server_tls_ciphers`.
+    /// Ciphers of TLS 1.3 with servers; empty: all of them.
     server_tls13_ciphers: String = Text(""), live, unsupported except ["", "<empty>"];
 }
 
@@ -374,6 +384,7 @@ impl Settings {
         let defaults = Settings::default();
         let row = |definition: &Definition| SettingRow {
             key: definition.name,
+            about: definition.about,
             value: (definition.show)(self),
             default: (definition.show)(&defaults),
             changeable: definition.changeable,
@@ -491,6 +502,22 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_says_what_it_is() {
+        let rows = Settings::default().show();
+        let about = |key: &str| rows.iter().find(|row| row.key == key).unwrap().about;
+        assert_eq!(about("auth_type"), "How clients prove who they are.");
+        assert_eq!(
+            about("query_timeout"),
+            "Seconds a query may run before client and server are disconnected; 0: no limit. `statement_timeout` on \
+             the server is the better tool."
+        );
+        for row in &rows {
+            let is_whole = row.about.ends_with('.') && !row.about.contains("  ") && !row.about.contains('|');
+            assert!(is_whole, "{}: {}", row.key, row.about);
+        }
+    }
+
+    #[test]
     fn settings_take_their_values() {
         check("listen_addr", "127.0.0.1, ::1", Ok("127.0.0.1,::1"));
         check("listen_port", "0", Ok("0"));
@@ -558,8 +585,9 @@ mod tests {
         check("dns_max_ttl", "15.0", false);
         check("dns_max_ttl", "30", true);
         check("server_tls_sslmode", "disable", false);
-        check("server_tls_sslmode", "require", true);
-        check("client_tls_sslmode", "allow", true);
+        check("server_tls_sslmode", "require", false);
+        check("client_tls_ciphers", "fast", false);
+        check("client_tls_ciphers", "AES128-SHA", true);
         check("auth_user", "lookup", true);
         check("auth_user", "", false);
         assert_eq!(Settings::default().warning("nonsense"), None);

@@ -20,3 +20,5 @@ mod statements;
 mod status;
 mod support;
 mod timeouts;
+mod tls_clients;
+mod tls_servers;

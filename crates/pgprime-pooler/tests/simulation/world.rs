@@ -245,6 +245,7 @@ impl World {
             user: plan.profile.user.clone(),
             database: plan.profile.database.clone(),
             cancel_secret: self.rng.u32(..),
+            tls: "",
             remote_pid: number,
         };
         let oracle = Backend::oracle(self.database.clone(), &own);
@@ -391,6 +392,7 @@ impl World {
             local_port: 0,
             process_id: self.next_process,
             cancel_secret: self.rng.u64(..).to_be_bytes().to_vec(),
+            tls: "",
         };
         let backend = Backend::new(self.database.clone());
         let (process_id, secret) = (info.process_id, info.cancel_secret.clone());

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use pgprime_pooler::settings::{AuthType, Config, Entries, Secret};
+use pgprime_client::TargetTls;
+use pgprime_pooler::settings::{AuthType, Config, Entries, Secret, Settings};
 use serde::Deserialize;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// What holds where nothing else is said: loopback only, 10,000 clients on 25 servers of each user. `pgprime init` and `pgprime
 /// plan` calculate these sizes from load and limits.
@@ -20,8 +20,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("ignore_startup_parameters", "extra_float_digits"),
 ];
 
-const TLS_WANTED: &str = "DATABASE_URL insists on TLS, which the pooler does not speak to servers yet: run pgprime beside the \
-                          database and say sslmode=prefer, or put PgBouncer in the pooler's place ([pgbouncer] url)";
+/// The word for the operating system's certificates in the place of a file.
+const SYSTEM_ROOTS: &str = "system";
 
 /// `[pooler]` as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -53,8 +53,10 @@ impl PoolerSection {
         }
         let mut config = Config::from_entries(&self.entries()?, origin)?;
         // Beside the file, as all paths in it.
-        if let Some(path) = config.settings.auth_file.as_mut().filter(|path| path.is_relative()) {
-            *path = beside(origin, path);
+        for path in files(&mut config.settings).into_iter().flatten() {
+            if path.is_relative() && path != Path::new(SYSTEM_ROOTS) {
+                *path = beside(origin, path);
+            }
         }
         for (name, value) in SETTINGS.iter().filter(|(name, _)| !self.settings.contains_key(*name)) {
             config.settings.set(name, value)?;
@@ -64,6 +66,22 @@ impl PoolerSection {
             self.take_target(&mut config, url)?;
         }
         Ok(config)
+    }
+
+    /// TLS with the database as the URL has it, where the settings do not say otherwise.
+    fn take_tls(&self, settings: &mut Settings, tls: &TargetTls) -> anyhow::Result<()> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        for (name, value) in [
+            ("server_tls_sslmode", Some(tls.mode.to_owned())),
+            ("server_tls_ca_file", path(&tls.roots)),
+            ("server_tls_cert_file", path(&tls.certificate)),
+            ("server_tls_key_file", path(&tls.key)),
+        ] {
+            if let Some(value) = value.filter(|_| !self.settings.contains_key(name)) {
+                settings.set(name, &value)?;
+            }
+        }
+        Ok(())
     }
 
     fn entries(&self) -> anyhow::Result<Entries> {
@@ -91,6 +109,7 @@ impl PoolerSection {
             Entries { databases: vec![(target.name.clone(), target.entry())], ..Entries::default() };
         let parsed = Config::from_entries(&entries, Path::new("DATABASE_URL"))?;
         config.databases = parsed.databases;
+        self.take_tls(&mut config.settings, &target.tls)?;
         if config.settings.auth_file.is_some() {
             return Ok(());
         }
@@ -113,6 +132,20 @@ impl PoolerSection {
     }
 }
 
+/// The settings that name a file.
+fn files(settings: &mut Settings) -> [Option<&mut PathBuf>; 7] {
+    [
+        &mut settings.auth_file,
+        &mut settings.client_tls_key_file,
+        &mut settings.client_tls_cert_file,
+        &mut settings.client_tls_ca_file,
+        &mut settings.server_tls_key_file,
+        &mut settings.server_tls_cert_file,
+        &mut settings.server_tls_ca_file,
+    ]
+    .map(Option::as_mut)
+}
+
 /// The database that a URL names.
 struct Target {
     hosts: Vec<String>,
@@ -120,42 +153,26 @@ struct Target {
     name: String,
     user: String,
     password: Option<String>,
+    tls: TargetTls,
 }
 
 impl Target {
     fn of(url: &str) -> anyhow::Result<Self> {
         let needs = "the pooler cannot be configured by DATABASE_URL alone: set [pooler.databases]";
-        if insists_on_tls(url) {
-            bail!(TLS_WANTED);
-        }
-        let parsed: tokio_postgres::Config =
-            url.parse().map_err(|error: tokio_postgres::Error| anyhow::anyhow!("{needs} ({error})"))?;
-        if parsed.get_ssl_mode() == SslMode::Require {
-            bail!(TLS_WANTED);
-        }
-        let ports = parsed.get_ports();
-        let differ = ports.windows(2).any(|pair| pair[0] != pair[1]);
-        let chooses = parsed.get_target_session_attrs() != TargetSessionAttrs::Any;
-        if parsed.get_hosts().len() > 1 && (differ || chooses) {
+        let parsed =
+            pgprime_client::Target::parse(url).map_err(|error| anyhow::anyhow!("{needs} ({error})"))?;
+        let differ = parsed.hosts.windows(2).any(|pair| pair[0].1 != pair[1].1);
+        if parsed.hosts.len() > 1 && (differ || parsed.is_choosy) {
             bail!("{needs} (it names several servers, of which the pooler cannot choose)");
         }
-        let hosts = parsed.get_hosts().iter().map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(folder) => folder.display().to_string(),
-        });
-        let user = parsed.get_user().context("DATABASE_URL names no user")?.to_owned();
-        let password = match parsed.get_password() {
-            Some(bytes) => {
-                Some(String::from_utf8(bytes.to_vec()).context("the password in DATABASE_URL is not UTF-8")?)
-            }
-            None => None,
-        };
+        let user = parsed.user.context("DATABASE_URL names no user")?;
         Ok(Self {
-            hosts: hosts.collect(),
-            port: parsed.get_ports().first().copied().unwrap_or(5432),
-            name: parsed.get_dbname().unwrap_or(&user).to_owned(),
+            port: parsed.hosts.first().map_or(5432, |(_, port)| *port),
+            hosts: parsed.hosts.into_iter().map(|(name, _)| name).collect(),
+            name: parsed.database.unwrap_or_else(|| user.clone()),
             user,
-            password,
+            password: parsed.password,
+            tls: parsed.tls,
         })
     }
 
@@ -175,14 +192,6 @@ impl Target {
         let is_here = |host: &String| matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
         self.port == port && self.hosts.iter().any(is_here)
     }
-}
-
-/// Whether a URL, or a list of keywords, asks for an encrypted connection or none.
-fn insists_on_tls(url: &str) -> bool {
-    let mode = url.split("sslmode=").nth(1).unwrap_or_default();
-    let mode: String =
-        mode.chars().take_while(|letter| letter.is_ascii_alphabetic() || *letter == '-').collect();
-    ["require", "verify-ca", "verify-full"].contains(&mode.as_str())
 }
 
 fn is_loopback_only(addresses: &[String]) -> bool {
@@ -254,6 +263,29 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_as_the_url_has_it() {
+        let check = |text: &str, parameters: &str, mode: &str, roots: Option<&str>| {
+            let url = format!("postgresql://app:x@db.example/insurance{parameters}");
+            let settings = config(text, Some(&url)).unwrap().settings;
+            let found = (settings.server_tls_sslmode.as_str(), settings.server_tls_ca_file);
+            assert_eq!(found, (mode, roots.map(PathBuf::from)), "{text} {parameters}");
+        };
+        check("", "", "prefer", None);
+        check("", "?sslmode=disable", "disable", None);
+        check("", "?sslmode=require", "require", None);
+        check("", "?sslmode=require&sslrootcert=/ca.crt", "verify-ca", Some("/ca.crt"));
+        check("", "?sslmode=verify-full&sslrootcert=/ca.crt", "verify-full", Some("/ca.crt"));
+        check("", "?sslmode=verify-full", "verify-full", Some("system"));
+        check("server_tls_sslmode = 'require'", "", "require", None);
+        check("server_tls_ca_file = 'own.crt'", "?sslmode=verify-full", "verify-full", Some("/etc/own.crt"));
+        check("server_tls_ca_file = 'system'", "?sslmode=verify-full", "verify-full", Some("system"));
+        let certified =
+            config("", Some("postgresql://a:b@h/x?sslmode=require&sslcert=/c&sslkey=/k")).unwrap();
+        assert_eq!(certified.settings.server_tls_cert_file, Some("/c".into()));
+        assert_eq!(certified.settings.server_tls_key_file, Some("/k".into()));
+    }
+
+    #[test]
     fn what_cannot_work_says_so() {
         for (text, url, words) in [
             ("", None, "set DATABASE_URL"),
@@ -262,9 +294,7 @@ mod tests {
             ("", Some("postgresql://app@/x?host=/run/postgresql"), "who may use the pooler"),
             ("", Some("postgresql://a:b@h1:1,h2:2/x"), "several servers"),
             ("", Some("postgresql://a:b@h1,h2/x?target_session_attrs=read-write"), "several servers"),
-            ("", Some("host=db.example user=app password=x sslmode='require'"), "insists on TLS"),
-            ("", Some("postgresql://app@db.example/x?sslmode=require"), "insists on TLS"),
-            ("", Some("host=db.example user=app sslmode=verify-full"), "insists on TLS"),
+            ("", Some("postgresql://a:b@h/x?sslmode=sometimes"), "`sslmode` is not usable"),
             ("default_pol_size = 1", None, "default_pool_size"),
             ("ini = 'a.ini'\npool_mode = 'session'", None, "either ini"),
             ("ini = 'no-such.ini'", None, "/etc/no-such.ini"),

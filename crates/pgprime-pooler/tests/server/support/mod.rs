@@ -3,6 +3,7 @@
 mod fake;
 mod pooler;
 mod raw;
+pub(crate) mod tls;
 
 pub(crate) use fake::{FakeServer, Gate, Step, login_reply, row_reply, ssl_request};
 pub(crate) use pooler::{Setup, TestPooler, cluster};

@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use pgprime_cluster::{Cluster, ClusterOptions, SharedCluster};
 use pgprime_pooler::core::MeasureSettings;
 use pgprime_pooler::settings::Config;
-use pgprime_pooler::{Handle, Pooler};
+use pgprime_pooler::{Handle, Pooler, PoolerError};
 use tempfile::TempDir;
 
 use super::raw::{Raw, Reply};
+use super::tls::{Files, tls_socket};
 
 /// Users of the cluster that log in without a password.
 const USERS: [&str; 3] = ["app", "other", "third"];
@@ -115,6 +116,15 @@ impl Setup {
         let handle = pooler.handle();
         let thread = std::thread::spawn(move || pooler.run().expect("it runs"));
         TestPooler { setup: self, dir, path, handle, thread: Some(thread) }
+    }
+
+    /// Why it cannot be started.
+    #[track_caller]
+    pub(crate) fn refusal(self) -> PoolerError {
+        let dir = TempDir::new().expect("a folder is made");
+        self.write(dir.path());
+        let config = Config::load(&dir.path().join("pgbouncer.ini")).expect("it can be read");
+        Pooler::bind(config, 1).expect_err("it cannot be started")
     }
 
     fn write(&self, dir: &Path) {
@@ -226,6 +236,15 @@ impl TestPooler {
     #[track_caller]
     pub(crate) fn console_as(&self, user: &str) -> Console {
         Console { raw: self.client_of("pgbouncer", user) }
+    }
+
+    /// The console over TLS.
+    #[track_caller]
+    pub(crate) fn tls_console(&self, files: &Files) -> Console {
+        let stream = tls_socket(self.port(), files.client(None)).expect("a handshake");
+        let mut raw = Raw::tls(stream);
+        raw.log_in(&[("user", "admin"), ("database", "pgbouncer")]);
+        Console { raw }
     }
 
     /// Checks that clients which behave get right answers.

@@ -12,6 +12,7 @@ use pgprime_wire::startup::{self, CancelKey};
 use pgprime_wire::{backend, tag};
 
 use super::PATIENCE;
+use super::tls::TlsSocket;
 
 /// One message of the server's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,7 @@ impl Reply {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsSocket>),
 }
 
 /// A connection on the level of messages. Reading gives up, and fails the test, when nothing comes for long.
@@ -119,6 +121,11 @@ impl Raw {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Self::new(Socket::Unix(socket))
+    }
+
+    /// On a session that stands.
+    pub(crate) fn tls(socket: TlsSocket) -> Self {
+        Self::new(Socket::Tls(Box::new(socket)))
     }
 
     fn new(socket: Socket) -> Self {
@@ -171,6 +178,7 @@ impl Raw {
         match &mut self.socket {
             Socket::Tcp(socket) => socket.write_all(bytes),
             Socket::Unix(socket) => socket.write_all(bytes),
+            Socket::Tls(socket) => socket.write_all(bytes).and_then(|()| socket.flush()),
         }
     }
 
@@ -215,6 +223,7 @@ impl Raw {
         let read = match &mut self.socket {
             Socket::Tcp(socket) => socket.read(&mut piece),
             Socket::Unix(socket) => socket.read(&mut piece),
+            Socket::Tls(socket) => socket.read(&mut piece),
         };
         match read {
             Ok(0) => false,
@@ -223,6 +232,8 @@ impl Raw {
                 true
             }
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
+            // An alert of TLS.
+            Err(error) if error.kind() == ErrorKind::InvalidData => false,
             Err(error) => panic!("nothing came: {error}"),
         }
     }

@@ -31,9 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let seen = block_on(look(arguments.database_url()))?;
     let mut sizes = Sizes::new(arguments, &seen.observation, seen.cores)
         .map_err(|error| anyhow::anyhow!("--{}: {}", error.input, error.problem))?;
-    sizes
-        .assumptions
-        .extend(cautions(&seen, arguments.database_url().unwrap_or_default()).map(str::to_owned));
+    sizes.assumptions.extend(cautions(&seen).map(str::to_owned));
     let address = |url| address(arguments, url);
     let database = arguments.database_url().map(address).unwrap_or_default();
     let pgbouncer = arguments.pgbouncer_url().map(address);
@@ -58,16 +56,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// What may go wrong although everything looks well.
-fn cautions(seen: &Seen, url: &str) -> impl Iterator<Item = &'static str> {
-    let is_pooler_port = (seen.database.port == POOLER_PORT).then_some(
+fn cautions(seen: &Seen) -> Option<&'static str> {
+    (seen.database.port == POOLER_PORT).then_some(
         "Port 6432 is the database's own, though it is usually a pooler's: [database] url has to lead to the database itself.",
-    );
-    let wants_tls = url.contains("sslmode=require") || url.contains("sslmode=verify");
-    let has_no_tls = wants_tls.then_some(
-        "The network between the pooler and the database is trusted: the built-in pooler speaks no TLS to servers yet, \
-         whatever sslmode says.",
-    );
-    [is_pooler_port, has_no_tls].into_iter().flatten()
+    )
 }
 
 /// As it is to be written.

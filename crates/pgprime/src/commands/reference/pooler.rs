@@ -1,4 +1,4 @@
-//! The pooler's settings: names, defaults, whether they have an effect, and when a change applies.
+//! The pooler's settings: names, defaults, what they are, whether they have an effect, and when a change applies.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,7 @@ pub(super) fn text() -> String {
          In `[pooler]` of pgprime.toml, or in a pgbouncer.ini: names, units, defaults and meanings are \
          [PgBouncer's](https://www.pgbouncer.org/config.html). Times are in seconds, switches 0 or 1. A value that has no \
          effect yet is warned about at the start; [pooler.md](pooler.md) says more.\n\n\
-         | setting | default | has an effect | a change applies |\n|---|---|---|---|\n",
+         | setting | default | meaning | has an effect | a change applies |\n|---|---|---|---|---|\n",
     );
     for row in Settings::default().show() {
         let default = match row.default.as_deref() {
@@ -41,9 +41,23 @@ pub(super) fn text() -> String {
             Some(value) => format!("`{}`", value.replace('|', "\\|")),
         };
         let when = if row.changeable { "at once" } else { "at a restart" };
-        let _ = writeln!(text, "| `{}` | {default} | {} | {when} |", row.key, effect(&row));
+        let _ =
+            writeln!(text, "| `{}` | {default} | {} | {} | {when} |", row.key, meaning(&row), effect(&row));
     }
     text
+}
+
+/// As the other tables of the reference write it: no capital, no point at its end.
+fn meaning(row: &SettingRow) -> String {
+    let text = row.about.strip_suffix('.').unwrap_or(row.about);
+    let mut letters = text.chars();
+    let starts_with_name =
+        text.split(' ').next().is_some_and(|word| word.chars().skip(1).any(char::is_uppercase));
+    match letters.next() {
+        Some(first) if !starts_with_name => first.to_lowercase().chain(letters).collect(),
+        _ => text.to_owned(),
+    }
+    .replace('|', "\\|")
 }
 
 /// What the pooler says of values other than the default.
@@ -79,13 +93,13 @@ mod tests {
     fn a_line_for_each_setting() {
         let text = text();
         for line in [
-            "| `default_pool_size` | `20` | yes | at once |",
-            "| `listen_port` | `6432` | yes | at a restart |",
-            "| `logfile` | none | yes | at a restart |",
-            "| `unix_socket_mode` | `0777` | yes | at a restart |",
-            "| `tcp_defer_accept` | `1` | not yet | at once |",
-            "| `auth_type` | `md5` | some values | at once |",
-            "| `server_tls_sslmode` | `prefer` | some values | at once |",
+            "| `default_pool_size` | `20` | server connections at most for each pair of user and database | yes | at once |",
+            "| `listen_port` | `6432` | port of the TCP and the Unix sockets; 0 lets the system choose. 6432 is one off PostgreSQL's, so both can run on one machine | yes | at a restart |",
+            "| `logfile` | none | the file to log to | yes | at a restart |",
+            "| `unix_socket_mode` | `0777` | permissions of the Unix socket. Open to all, as authentication is what guards it | yes | at a restart |",
+            "| `tcp_defer_accept` | `1` | wake up for a new client only when its first bytes are there | not yet | at once |",
+            "| `auth_type` | `md5` | how clients prove who they are | some values | at once |",
+            "| `server_tls_sslmode` | `prefer` |",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -1,0 +1,94 @@
+//! Certificates and keys as files in PEM.
+
+use std::path::Path;
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::TlsError;
+
+/// The word for the operating system's certificates in the place of a file, as libpq has it.
+const SYSTEM: &str = "system";
+
+/// A certificate with those between it and its root, and its key.
+pub(super) struct Identity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+/// The settings that name the files of an identity.
+pub(super) struct IdentitySettings<'a> {
+    pub(super) certificate: (&'static str, Option<&'a Path>),
+    pub(super) key: (&'static str, Option<&'a Path>),
+}
+
+impl IdentitySettings<'_> {
+    /// `None` where neither file is set.
+    pub(super) fn read(&self) -> Result<Option<Identity>, TlsError> {
+        let (certificate, key) = match (self.certificate.1, self.key.1) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (None, None) => return Ok(None),
+            (None, Some(_)) => return Err(belongs(self.certificate.0, self.key.0)),
+            (Some(_), None) => return Err(belongs(self.key.0, self.certificate.0)),
+        };
+        let chain = certificates(self.certificate.0, certificate)?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+            let what = "no private key in PEM without a passphrase";
+            TlsError::new(self.key.0, reason(key, what, &error))
+        })?;
+        Ok(Some(Identity { chain, key }))
+    }
+}
+
+fn belongs(missing: &'static str, given: &str) -> TlsError {
+    TlsError::new(missing, format!("not set, and {given} is of no use without it"))
+}
+
+/// Certificates that others must descend from.
+#[derive(Debug)]
+pub(super) struct Roots {
+    pub(super) store: RootCertStore,
+    /// Those of the file: a server may show one of them itself, as self-signed ones do.
+    pub(super) known: Vec<CertificateDer<'static>>,
+}
+
+/// Reads roots from a file, or takes the system's.
+pub(super) fn roots(setting: &'static str, path: &Path) -> Result<Roots, TlsError> {
+    let mut store = RootCertStore::empty();
+    if path == Path::new(SYSTEM) {
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if store.is_empty() {
+            let text = "the system has no certificates (package ca-certificates)";
+            return Err(TlsError::new(setting, text));
+        }
+        return Ok(Roots { store, known: Vec::new() });
+    }
+    let known = certificates(setting, path)?;
+    for certificate in &known {
+        store.add(certificate.clone()).map_err(|error| {
+            TlsError::new(setting, format!("{} holds a certificate that is none: {error}", path.display()))
+        })?;
+    }
+    Ok(Roots { store, known })
+}
+
+fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if found.is_empty() => {
+            Err(TlsError::new(setting, format!("{} holds no certificate in PEM", path.display())))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(TlsError::new(setting, reason(path, "no certificates in PEM", &error))),
+    }
+}
+
+fn reason(path: &Path, what: &str, error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => format!("cannot read {}: {error}", path.display()),
+        // Nothing else of the error: it may quote the file.
+        pem::Error::NoItemsFound => format!("{} holds {what}", path.display()),
+        _ => format!("{} holds {what}: it is damaged", path.display()),
+    }
+}

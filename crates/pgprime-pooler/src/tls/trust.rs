@@ -1,0 +1,118 @@
+//! Which certificates of servers are trusted.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+use super::files::Roots;
+
+/// Whose certificates are taken.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// Anybody's: TLS against listeners, not against impostors (`require` and below).
+    Anyone,
+    /// Those that descend from a root (`verify-ca`).
+    Issuer(Roots),
+    /// Those, for the host that was asked for (`verify-full`).
+    IssuerAndName(Roots),
+}
+
+/// Checks servers' certificates as far as the mode asks for it.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    pub(super) trust: Trust,
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    /// Whether a root has signed the certificate, or it is one of the roots itself.
+    fn check_issuer(
+        &self,
+        roots: &Roots,
+        end_entity: &CertificateDer<'_>,
+        certificate: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let signed = verify_server_cert_signed_by_trust_anchor(
+            certificate,
+            &roots.store,
+            intermediates,
+            now,
+            algorithms,
+        );
+        match signed {
+            // Self-signed ones are marked as an authority's, and that is all that is wrong with them: one that is out
+            // of its time is another error.
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if roots.known.contains(end_entity) =>
+            {
+                Ok(())
+            }
+            signed => signed,
+        }
+    }
+
+    fn is_anyone_trusted(&self) -> bool {
+        matches!(self.trust, Trust::Anyone)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let (roots, checks_name) = match &self.trust {
+            Trust::Anyone => return Ok(ServerCertVerified::assertion()),
+            Trust::Issuer(roots) => (roots, false),
+            Trust::IssuerAndName(roots) => (roots, true),
+        };
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        self.check_issuer(roots, end_entity, &certificate, intermediates, now)?;
+        if checks_name {
+            verify_server_name(&certificate, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    // Where any certificate is taken, a signature by its key shows nothing: an impostor has a key of his own. And
+    // certificates of version 1, as made by simple recipes, could not be taken otherwise.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if self.is_anyone_trusted() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if self.is_anyone_trusted() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
