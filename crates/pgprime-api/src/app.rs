@@ -19,13 +19,14 @@ use pgprime_views::{AdminMetrics, Declarations, Figures};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::ApiConfig;
+use crate::freshness::Health;
 use crate::lazy::LazyDatabase;
 use crate::limits::{ACQUIRE_MAX, LOOK_MAX, PING_MAX, within};
 use crate::live::Live;
 use crate::looks::{Indexes, Views};
 use crate::memo::Memo;
 use crate::problem::Problem;
-use crate::security::{Audit, Rates, Tokens};
+use crate::security::{Audit, Rates, Role, Tokens};
 
 /// What the interface asks. What is `None` is not there, and its endpoints say so.
 #[derive(Clone)]
@@ -40,6 +41,12 @@ pub struct Services {
     pub pooler: Option<Handle>,
     /// What watches: its latest round.
     pub rounds: Option<watch::Receiver<Option<Arc<Round>>>>,
+    /// A round that ended longer ago tells nothing any more: three intervals, usually.
+    pub stale_after: Duration,
+    /// Counters of statements are read again after this time. Default 5 s.
+    pub statements_kept: Duration,
+    /// Advice is asked for again after this time: it takes the planner seconds of work, and changes slowly. Default 60 s.
+    pub advice_kept: Duration,
     /// Alerts.
     pub alerts: Option<Arc<AlertCenter>>,
     /// Series of figures.
@@ -68,6 +75,9 @@ impl Services {
             statement_history: None,
             pooler: None,
             rounds: None,
+            stale_after: Duration::from_secs(30),
+            statements_kept: Duration::from_secs(5),
+            advice_kept: Duration::from_secs(60),
             alerts: None,
             series: None,
             has_pgbouncer: false,
@@ -80,15 +90,11 @@ impl Services {
     }
 }
 
-/// Counters of statements are read again after this time.
-const STATEMENTS_KEPT: Duration = Duration::from_secs(5);
-/// Advice takes the planner seconds of work, and changes slowly.
-const ADVICE_KEPT: Duration = Duration::from_secs(60);
-
 /// Figures have their own times in the cache.
 const METRICS_KEPT: Duration = Duration::from_secs(2);
 
-/// Pages that listen to live events at once.
+/// Pages that listen to live events at once; no more than half of all connections, so that there are always some for
+/// those who ask and go.
 const LISTENERS_MAX: usize = 200;
 
 /// One for all requests.
@@ -116,20 +122,21 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: ApiConfig, services: Services) -> std::io::Result<Arc<Self>> {
+        let (statements_kept, advice_kept) = (services.statements_kept, services.advice_kept);
         Ok(Arc::new(Self {
             tokens: Tokens::new(&config.tokens),
             rates: Rates::new(config.requests_per_minute),
             audit: Audit::open(config.audit_file.as_deref())?,
             started_at: Timestamp::now(),
-            statements: Memo::new(STATEMENTS_KEPT),
-            indexes: Memo::new(ADVICE_KEPT),
-            space: Memo::new(ADVICE_KEPT),
-            views: Memo::new(STATEMENTS_KEPT),
+            statements: Memo::new(statements_kept),
+            indexes: Memo::new(advice_kept),
+            space: Memo::new(advice_kept),
+            views: Memo::new(statements_kept),
             admin_metrics: Memo::new(METRICS_KEPT),
-            checklist: Memo::new(ADVICE_KEPT),
-            pooler_statements: Memo::new(STATEMENTS_KEPT),
+            checklist: Memo::new(advice_kept),
+            pooler_statements: Memo::new(statements_kept),
             live: watch::Sender::new(None),
-            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MAX.min(config.connections_max / 2))),
             ending: watch::Sender::new(false),
             services,
             config,
@@ -147,7 +154,7 @@ impl App {
         let admin = self.database().await?.admin().with_wait(ACQUIRE_MAX);
         loop {
             let connection = Box::pin(admin.acquire()).await.map_err(Problem::from)?;
-            let answered = tokio::time::timeout(PING_MAX, connection.client_unwatched().batch_execute(""));
+            let answered = tokio::time::timeout(PING_MAX, connection.client_local().batch_execute(""));
             match answered.await {
                 Ok(Ok(())) => return Ok(connection),
                 // It was lost while nobody used it; the pool does not hand it out again.
@@ -162,12 +169,20 @@ impl App {
         self.services.rounds.as_ref().and_then(|rounds| rounds.borrow().clone())
     }
 
+    /// What the last round said, as somebody of this role sees it.
+    pub(crate) fn health(&self, role: Role) -> Option<Health> {
+        Some(Health::of(&*self.round()?, self.services.stale_after, role))
+    }
+
     /// Whether `host` (with its port) is a name of this machine, or one that the configuration allows.
     pub(crate) fn is_own_host(&self, host: &str) -> bool {
-        let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((address, _)) => address,
-            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, after)) => (address, after.strip_prefix(':').or(after.is_empty().then_some(""))),
+            None => host.rsplit_once(':').map_or((host, Some("")), |(name, port)| (name, Some(port))),
         };
+        if !port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit())) {
+            return false;
+        }
         let is_address = name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let is_known = |known: &String| known.eq_ignore_ascii_case(name);
         is_address || name.eq_ignore_ascii_case("localhost") || self.config.hosts.iter().any(is_known)

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::security::Role;
 
+const CONNECTIONS_LEAST: usize = 8;
+const CONNECTIONS_MOST: usize = 65_536;
+
 /// `[api]` of `pgprime.toml`.
 ///
 /// ```
@@ -30,6 +33,9 @@ pub struct ApiConfig {
     /// Names under which it is reached, besides this machine's own addresses: `pgprime.example.org`. A request with another
     /// name in its `Host` is refused where no token proves who asks, so that no web page can use a visitor's browser.
     pub hosts: Vec<String>,
+    /// Connections at once, 8 to 65,536; further ones wait. Half of them, and 200 at most, may be live streams. Default 512:
+    /// browsers open six each.
+    pub connections_max: usize,
     /// Requests of one address in a minute. Default 1,200: a dashboard with all its pages open needs a tenth.
     pub requests_per_minute: u32,
     /// Whether statements may be executed for `analyze-query`, by those with the role for it. Default yes.
@@ -88,6 +94,9 @@ pub enum ApiConfigError {
         "[api]: the sha256 of token {0:?} is not 64 hexadecimal digits: make one with `pgprime token NAME`"
     )]
     Hash(String),
+    /// Too few connections for a dashboard beside a probe, or more than ports.
+    #[error("[api]: connections_max is {CONNECTIONS_LEAST} to {CONNECTIONS_MOST}, not {0}")]
+    Connections(usize),
     /// Two tokens of one name.
     #[error("[api]: two tokens are named {0:?}")]
     Twice(String),
@@ -101,6 +110,7 @@ impl Default for ApiConfig {
             tokens: Vec::new(),
             tls: None,
             hosts: Vec::new(),
+            connections_max: 512,
             requests_per_minute: 1_200,
             allow_execute: true,
             audit_file: None,
@@ -155,6 +165,9 @@ impl ApiConfig {
         if let Some(token) = self.tokens.iter().find(|token| !is_hash(&token.sha256)) {
             return Err(ApiConfigError::Hash(token.name.clone()));
         }
+        if !(CONNECTIONS_LEAST..=CONNECTIONS_MOST).contains(&self.connections_max) {
+            return Err(ApiConfigError::Connections(self.connections_max));
+        }
         let mut names: Vec<&str> = self.tokens.iter().map(|token| token.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -197,6 +210,7 @@ mod tests {
     fn what_is_open_to_all_is_refused() {
         let said = |text: &str| ApiConfig::from_toml(text).unwrap_err().to_string();
         assert!(said("listen = '0.0.0.0:8000'").contains("can be reached from other machines"));
+        assert!(said("connections_max = 7").contains("8 to 65536, not 7"));
         assert!(said("listn = 'x'").contains("unknown field `listn`"));
         assert!(said("loopback_role = 'root'").contains("none, read, analyze or admin"));
         assert!(said("tokens = [{ name = 'a', role = 'read', sha256 = 'x' }]").contains("64 hexadecimal"));

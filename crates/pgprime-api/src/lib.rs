@@ -10,6 +10,7 @@ mod app;
 mod assets;
 mod config;
 mod extract;
+mod freshness;
 mod lazy;
 mod limits;
 mod live;

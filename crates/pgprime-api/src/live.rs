@@ -13,6 +13,8 @@ use serde::Serialize;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::freshness::Stale;
+
 const EVERY: Duration = Duration::from_secs(2);
 
 /// What is happening now.
@@ -24,9 +26,11 @@ pub(crate) struct Live {
     pooler: Option<LivePooler>,
     /// The database, as the last round of watching saw it.
     server: Option<LiveServer>,
-    /// The gravest status of all checks.
+    /// The gravest status of all checks; unknown where that is stale.
     #[schema(value_type = Option<String>)]
     status: Option<Status>,
+    /// Why nothing is known of the database; `null` while rounds end in time.
+    stale: Option<Stale>,
     /// What the interval had, for `pool-stats`.
     #[serde(skip)]
     pub(crate) rates: Option<LiveRates>,
@@ -70,6 +74,7 @@ struct LiveServer {
 pub(crate) async fn sample(
     pooler: Option<Handle>,
     rounds: Option<Receiver<Option<Arc<Round>>>>,
+    stale_after: Duration,
     publish: Sender<Option<Arc<Live>>>,
 ) {
     let mut ticks = interval(EVERY);
@@ -82,7 +87,9 @@ pub(crate) async fn sample(
             None => None,
         };
         let round = rounds.as_ref().and_then(|rounds| rounds.borrow().clone());
-        publish.send_replace(Some(Arc::new(live(round.as_deref(), before.as_ref(), now.as_ref()))));
+        let stale = round.as_ref().and_then(|round| Stale::of(round, stale_after));
+        let live = live(round.as_deref(), stale, before.as_ref(), now.as_ref());
+        publish.send_replace(Some(Arc::new(live)));
         before = now;
     }
 }
@@ -93,15 +100,16 @@ async fn look(handle: &Handle) -> Look {
     (of_handle(handle).await, handle.executions().await)
 }
 
-fn live(round: Option<&Round>, before: Option<&Look>, now: Option<&Look>) -> Live {
+fn live(round: Option<&Round>, stale: Option<Stale>, before: Option<&Look>, now: Option<&Look>) -> Live {
     let of_interval = before
         .zip(now)
         .and_then(|(before, now)| Some(with_percentiles(rates(&before.0, &now.0)?, &now.1.since(&before.1))));
     Live {
         at: Timestamp::now(),
         pooler: now.map(|(report, _)| pooler(report, of_interval)),
-        server: round.and_then(server),
-        status: round.map(|round| round.report.status),
+        server: round.filter(|_| stale.is_none()).and_then(server),
+        status: round.map(|round| if stale.is_some() { Status::Unknown } else { round.report.status }),
+        stale,
         rates: of_interval,
     }
 }

@@ -7,5 +7,5 @@ mod views;
 
 pub(crate) use cache::CacheState;
 pub(crate) use indexes::Indexes;
-pub(crate) use statements::pooler_statements;
+pub(crate) use statements::{moment, pooler_statements};
 pub(crate) use views::Views;

@@ -1,6 +1,9 @@
 //! Listening, TLS, and the layers that every request passes.
 
+mod connection;
 mod etag;
+mod places;
+mod stall;
 mod tls;
 
 use std::convert::Infallible;
@@ -10,13 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -24,9 +26,11 @@ use crate::app::{App, Services};
 use crate::config::{ApiConfig, ApiConfigError};
 use crate::problem::Problem;
 use crate::routes::Endpoints;
-use crate::security::{Peer, identify, security_headers};
+use crate::security::{identify, security_headers};
 use crate::{assets, live, routes};
-use tls::TlsListener;
+use connection::{Serving, accept};
+
+pub(crate) use etag::is_known;
 
 /// The longest statement to be analyzed is far below; everything else is smaller.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -89,54 +93,28 @@ impl Api {
     }
 
     /// Serves until `end`; what is being answered then is answered.
-    ///
-    /// # Errors
-    /// When the socket cannot be used any longer.
-    pub async fn serve(self, end: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        // It ends with the last request, and its streams with it.
+    pub async fn serve(self, end: impl Future<Output = ()> + Send + 'static) {
         let (services, live) = (&self.app.services, self.app.live.clone());
-        let sampling = tokio::spawn(live::sample(services.pooler.clone(), services.rounds.clone(), live));
-        let mut ending = self.app.ending.subscribe();
+        let (pooler, rounds) = (services.pooler.clone(), services.rounds.clone());
+        let sampling = tokio::spawn(live::sample(pooler, rounds, services.stale_after, live));
+        let serving = Serving {
+            router: self.router,
+            tls: self.tls.map(TlsAcceptor::from),
+            ending: self.app.ending.subscribe(),
+        };
+        let connections_max = self.app.config.connections_max;
         let end = async move {
             end.await;
             sampling.abort();
+            // Streams end with it.
             self.app.ending.send_replace(true);
-        };
-        // Whoever reads slowly, or not at all, is not waited for.
-        let patience = async move {
-            drop(ending.wait_for(|is_ending| *is_ending).await);
+            // Whoever reads slowly, or not at all, is not waited for.
             tokio::time::sleep(END_MAX).await;
         };
-        let service = self.router.into_make_service_with_connect_info::<PeerAddress>();
-        let serving = async move {
-            match self.tls {
-                Some(tls) => {
-                    let listener = TlsListener::start(self.listener, tls, self.address);
-                    axum::serve(listener, service).with_graceful_shutdown(end).await
-                }
-                None => axum::serve(self.listener, service).with_graceful_shutdown(end).await,
-            }
-        };
         tokio::select! {
-            served = serving => served,
-            () = patience => Ok(()),
+            () = accept(self.listener, connections_max, serving) => {}
+            () = end => {}
         }
-    }
-}
-
-/// The other end, however it is connected.
-#[derive(Clone, Copy, Debug)]
-struct PeerAddress(SocketAddr);
-
-impl Connected<IncomingStream<'_, TcpListener>> for PeerAddress {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for PeerAddress {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Self(*stream.remote_addr())
     }
 }
 
@@ -147,15 +125,13 @@ fn router(app: Arc<App>) -> Router {
         .layer(from_fn(etag::etag))
         .layer(from_fn(within_time))
         .method_not_allowed_fallback(wrong_method)
-        .layer(identified.clone())
-        .layer(from_fn(peer));
-    let streaming =
-        streaming.method_not_allowed_fallback(wrong_method).layer(identified).layer(from_fn(peer));
+        .layer(identified.clone());
+    let streaming = streaming.method_not_allowed_fallback(wrong_method).layer(identified);
     answering
         .merge(streaming)
         .merge(probes.method_not_allowed_fallback(wrong_method))
         .with_state(app)
-        .merge(crate::openapi::routes(document))
+        .merge(crate::openapi::routes(document).method_not_allowed_fallback(wrong_method))
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
@@ -171,11 +147,6 @@ fn panicked() -> Response {
     tracing::error!("a request could not be answered: this is a mistake in pgprime, please report it");
     let detail = "a mistake in pgprime; its log says more";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
-}
-
-async fn peer(ConnectInfo(peer): ConnectInfo<PeerAddress>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Peer(peer.0));
-    next.run(request).await
 }
 
 async fn within_time(request: Request, next: Next) -> Result<Response, Infallible> {

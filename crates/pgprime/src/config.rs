@@ -2,18 +2,24 @@
 //!
 //! The environment overlays the file, and a flag overlays both.
 
+mod kept;
 mod pooler;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub(crate) use kept::{CacheSection, HistorySection};
 pub(crate) use pooler::PoolerSection;
 
 /// Where the file is looked for when nobody says where.
 const DEFAULT_PATHS: [&str; 3] = ["pgprime.toml", "config/pgprime.toml", "/etc/pgprime/pgprime.toml"];
+/// One looks while another one answers somebody; more than these are no use.
+const CONNECTIONS: RangeInclusive<u32> = 2..=50;
 /// A configuration that is longer is some other file.
 const BYTES_MAX: u64 = 4 << 20;
 
@@ -28,6 +34,10 @@ pub(crate) struct File {
     pub(crate) pgbouncer: Option<PgbouncerSection>,
     #[serde(default)]
     pub(crate) api: toml::Table,
+    #[serde(default)]
+    pub(crate) history: HistorySection,
+    #[serde(default)]
+    pub(crate) cache: CacheSection,
     // Read from the text by those who know them; here they only are no mistake.
     #[serde(default, rename = "health")]
     _health: IgnoredAny,
@@ -40,11 +50,36 @@ pub(crate) struct File {
 }
 
 /// `[database]`: what is watched, and what the pooler leads to where `[pooler.databases]` does not say.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct DatabaseSection {
     /// The primary (`DATABASE_URL`).
     pub(crate) url: Option<String>,
+    /// Connections for looking, recording and REST; as many again for the dashboard's figures.
+    pub(crate) connections_max: u32,
+    /// A statement that somebody waits for is given up after this: advice on indexes plans all of the workload.
+    #[serde(deserialize_with = "kept::time")]
+    pub(crate) statement_timeout: Duration,
+}
+
+impl Default for DatabaseSection {
+    fn default() -> Self {
+        Self { url: None, connections_max: 4, statement_timeout: Duration::from_secs(120) }
+    }
+}
+
+impl DatabaseSection {
+    fn check(&self) -> anyhow::Result<()> {
+        if !CONNECTIONS.contains(&self.connections_max) {
+            anyhow::bail!(
+                "[database] connections_max: give {} to {}",
+                CONNECTIONS.start(),
+                CONNECTIONS.end()
+            );
+        }
+        let (least, most) = (Duration::from_secs(5), Duration::from_secs(3_600));
+        kept::within("[database] statement_timeout", self.statement_timeout, least, most)
+    }
 }
 
 /// `[pgbouncer]`: a real PgBouncer in the pooler's place.
@@ -72,8 +107,10 @@ impl Configuration {
         let Some(path) = path.map(Path::to_owned).or_else(found) else { return Self::default().overlaid() };
         let text = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         // The excerpt that the error shows could hold a password; its message and place do not.
-        let file =
+        let file: File =
             toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", located(&path, &text, &error)))?;
+        let checks = [file.database.check(), file.history.check(), file.cache.check()];
+        checks.into_iter().collect::<anyhow::Result<()>>().with_context(|| path.display().to_string())?;
         Self { file, path: Some(path), text }.overlaid()
     }
 
@@ -146,6 +183,13 @@ mod tests {
             misplaced.contains(":1: a value is of the wrong kind") && !misplaced.contains("secret"),
             "{misplaced}"
         );
+        let range = |text: &str| format!("{:#}", file(text).unwrap_err());
+        assert!(
+            range("[database]\nconnections_max = 1")
+                .contains("pgprime.toml: [database] connections_max: give 2")
+        );
+        assert!(range("[history]\nrounds_for = '1s'").contains("[history] rounds_for: give 1h to 3660d"));
+        assert!(range("[cache]\nmemory_max = '16'").contains(":2: give an amount"));
         assert!(file("[databases]\n").unwrap_err().to_string().contains("unknown field"));
     }
 }

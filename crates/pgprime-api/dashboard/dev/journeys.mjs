@@ -48,6 +48,13 @@ const journeys = {
     return page;
   },
 
+  'nobody looks at the database any more, and the overview says so first': async () => {
+    const page = await open('#/overview', 'unwatched');
+    await page.until('document.querySelector(".banners > .banner.is-unknown")?.textContent.includes("184 s ago")');
+    await page.until('document.querySelector(".pill.is-unknown")?.textContent.includes("Nobody looks")');
+    return page;
+  },
+
   'tables are filtered and sorted by keys, and the address says so': async () => {
     const page = await open('#/queries');
     await page.until('document.querySelector("tbody tr")');

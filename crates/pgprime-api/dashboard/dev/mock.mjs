@@ -1,6 +1,6 @@
 // A server for development and tests: these files and the REST interface, answered from fixtures/. No dependencies.
 //   node dev/mock.mjs [PORT]          then http://127.0.0.1:PORT/?mode=…
-// Modes: normal, empty, error, slow, readonly, login (token: secret), down, stale (fails after the first answer), bare (without history,
+// Modes: normal, empty, error, slow, readonly, login (token: secret), down, unwatched (nobody looks at the database any more), stale (fails after the first answer), bare (without history,
 // alerts and views). Each is
 // served below a path of its own, as behind a proxy. The headers are those of the real server, so that what its policy
 // forbids fails here, too.
@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { emptied, fixtures, healthDown, historySeries, livePoint, recentTimes, statementDetail } from './mock_data.mjs';
+import { emptied, fixtures, healthDown, healthUnwatched, historySeries, livePoint, recentTimes, statementDetail } from './mock_data.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const API = '/api/v1/';
@@ -143,6 +143,7 @@ function contentOf(path, url, mode) {
 
 function healthOf(mode) {
   if (mode === 'down') return healthDown;
+  if (mode === 'unwatched') return healthUnwatched;
   return (mode === 'empty' ? emptied : fixtures).health;
 }
 

@@ -44,6 +44,14 @@ export const emptied = {
   'pool-stats': { ...fixtures['pool-stats'], pooler: null, rates: null },
 };
 
+/** Rounds have stopped: what was known is old. */
+const STALE = {
+  age_s: 184.2,
+  reason:
+    "the last round of checks ended 184 s ago: watching has stopped or hangs, and what is shown is from then; pgprime's log says why",
+};
+export const healthUnwatched = { ...fixtures.health, status: 'unknown', stale: STALE };
+
 /** The database is gone: one check says so, and the others cannot. */
 export const healthDown = {
   ...fixtures.health,
@@ -152,6 +160,8 @@ export function livePoint(atMs, mode) {
   const status = mode === 'empty' ? 'ok' : 'critical';
   if (mode === 'down') return { at: new Date(atMs).toISOString(), pooler: null, server: null, status: 'critical' };
   const waiting = value('pooler.clients_waiting');
+  if (mode === 'unwatched')
+    return { at: new Date(atMs).toISOString(), pooler: null, server: null, status: 'unknown', stale: STALE };
   return {
     at: new Date(atMs).toISOString(),
     status,

@@ -16,7 +16,8 @@ export function isNumber(value) {
 export function number(value) {
   if (!isNumber(value)) return UNKNOWN;
   const size = Math.abs(value);
-  if (Number.isInteger(value) || size >= 100) return Math.round(value).toLocaleString('en-US');
+  // Zero has a sign, which says nothing to anybody.
+  if (Number.isInteger(value) || size >= 100) return (Math.round(value) || 0).toLocaleString('en-US');
   if (size >= 10) return trimmed(value.toFixed(1));
   if (size >= 0.1) return trimmed(value.toFixed(2));
   return size < 0.001 ? (value === 0 ? '0' : '<0.001') : trimmed(value.toFixed(3));
@@ -170,6 +171,43 @@ export function words(name) {
     .replaceAll('_', ' ')
     .trim();
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Names whose numbers are names themselves. */
+const NAMES = /(^|_)(id|oid|pid|year|port)$/;
+/** PostgreSQL's `numeric` comes as a text, as no number of JavaScript holds all of it. */
+const DECIMAL = /^-?\d+\.\d+$/;
+
+/** Whether it is read as a figure. @param {unknown} value */
+export function isFigure(value) {
+  return isNumber(value) || (typeof value === 'string' && DECIMAL.test(value));
+}
+
+/** A value of any shape, by the name that it goes under. @param {string} key @param {unknown} value @returns {string} */
+export function anything(key, value) {
+  if (value === null || value === undefined || value === '') return UNKNOWN;
+  if (isNumber(value)) return NAMES.test(key) ? String(value) : number(value);
+  if (typeof value === 'string') return DECIMAL.test(value) ? grouped(value) : value;
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (Array.isArray(value)) return value.map((each) => anything(key, each)).join(', ') || UNKNOWN;
+  return typeof value === 'object' ? fields(/** @type {Record<string, unknown>} */ (value)) : String(value);
+}
+
+/** A session is its pid, with those that wait for it; all else is its fields. @param {Record<string, unknown>} value */
+function fields(value) {
+  if ('pid' in value) {
+    const blocked = Array.isArray(value.blocks) && value.blocks.length > 0 ? value.blocks : null;
+    return blocked ? `${value.pid} (and so ${anything('pid', blocked)})` : String(value.pid);
+  }
+  return Object.entries(value)
+    .map(([key, each]) => `${key.replaceAll('_', ' ')}: ${anything(key, each)}`)
+    .join('; ');
+}
+
+/** @param {string} text */
+function grouped(text) {
+  const [whole, part] = text.split('.');
+  return `${whole.replace(/\B(?=(\d{3})+$)/g, ',')}.${part}`;
 }
 
 /** @param {number} count @param {string} one @param {string} [many] */

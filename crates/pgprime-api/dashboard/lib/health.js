@@ -14,6 +14,15 @@ export function worstFirst(checks) {
   return [...checks].sort((a, b) => gravity(b) - gravity(a));
 }
 
+/**
+ * Why what is shown of health is not to be believed any more; the newer of two tellers knows. Null where it is.
+ * @param {any} report @param {any} [now] the last live figures
+ */
+export function staleReason(report, now) {
+  const stale = now && 'stale' in now ? now.stale : report?.stale;
+  return stale?.reason ?? null;
+}
+
 /** @param {any[]} checks */
 export function countByStatus(checks) {
   const counts = { critical: 0, warning: 0, unknown: 0, ok: 0 };

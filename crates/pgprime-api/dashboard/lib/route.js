@@ -90,9 +90,12 @@ export function customRange(from, to) {
   return { range: null, from: rfc3339(from), to: rfc3339(to) };
 }
 
-/** What `since` of the interface means by a range. @param {{name: string, from: number}} range */
-export function sinceOf({ name, from }) {
-  return Object.hasOwn(RANGES, name) ? name : rfc3339(from);
+/**
+ * A range as `since` and `until` of the interface; one that goes on to now has no end.
+ * @param {{name: string, from: number, to: number}} range
+ */
+export function timesOf({ name, from, to }) {
+  return Object.hasOwn(RANGES, name) ? { since: name } : { since: rfc3339(from), until: rfc3339(to) };
 }
 
 /** @param {number} at seconds since 1970 */

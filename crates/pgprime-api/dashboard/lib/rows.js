@@ -7,6 +7,7 @@
  * @property {string} title
  * @property {(row: any) => unknown} value what is sorted, filtered and exported
  * @property {(row: any) => unknown} [cell] what is shown, where it is not the value
+ * @property {(row: any) => unknown} [order] what it is sorted by, where it is not the value
  * @property {boolean} [isNumeric] right-aligned, and sorted from the largest first
  * @property {boolean} [isWide] takes the room that is left
  * @property {string} [hint] what the title means
@@ -42,7 +43,7 @@ export function sorted(rows, columns, sort) {
   if (!column) return rows;
   const direction = sort.isDescending ? -1 : 1;
   return rows
-    .map((row) => ({ row, value: column.value(row) }))
+    .map((row) => ({ row, value: (column.order ?? column.value)(row) }))
     .sort((a, b) => compare(a.value, b.value, direction))
     .map(({ row }) => row);
 }

@@ -17,16 +17,16 @@ export function AdminFigures() {
 
 const SLOWEST = [
   {
-    key: 'text',
+    key: 'statement',
     title: 'Slowest statements of the admin pool',
     isWide: true,
-    value: (row) => row.text,
-    cell: (row) => html`<${SqlCell} sql=${row.text} charactersMax=${80} />`,
+    value: (row) => row.statement,
+    cell: (row) => html`<${SqlCell} sql=${row.statement} charactersMax=${80} />`,
   },
-  figure('calls', 'Calls', number),
-  figure('exec_ms_total', 'Total', ms),
-  figure('exec_ms_mean', 'Mean', ms),
-  figure('exec_ms_max', 'Longest', ms),
+  figure('count', 'Calls', number),
+  figure('total_ms', 'Total', ms),
+  figure('mean_ms', 'Mean', ms),
+  figure('max_ms', 'Longest', ms),
 ];
 
 const FIGURES = [
@@ -51,7 +51,7 @@ function Report({ data }) {
     ${
       data.slowest?.length > 0 &&
       html`<${Table} id="slowest" isPlain caption="Slowest statements of the admin pool"
-      columns=${SLOWEST} rows=${data.slowest} keyOf=${(row) => row.text} sort="exec_ms_total:desc" />`
+      columns=${SLOWEST} rows=${data.slowest} keyOf=${(row) => row.statement} sort="total_ms:desc" />`
     }
     <${Missing} items=${data.missing} />`;
 }

@@ -8,7 +8,8 @@ import { useData } from '../parts/data.js';
 import { confirmed } from '../parts/dialog.js';
 import { html, useEffect, useState } from '../parts/html.js';
 import { Icon, Status } from '../parts/icons.js';
-import { alertChange, may } from '../parts/live.js';
+import { alertChange, may, session } from '../parts/live.js';
+import { Prose } from '../parts/prose.js';
 import { PageHead } from '../parts/shell.js';
 import { Empty, Failure, Loaded, Missing, Section } from '../parts/states.js';
 import { Table } from '../parts/table.js';
@@ -50,8 +51,8 @@ function Alert({ alert }) {
     <p><span class="banner-title"><span class="banner-word">
       ${isPending ? 'Pending' : words(alert.severity)}</span> ${alert.title}</span>
       <span class="banner-trend">for ${lasting(alert.since)} · ${inUnit(alert.value, alert.unit)}</span></p>
-    <p class="banner-text">${alert.text}</p>
-    ${alert.action && html`<p><strong>What to do:</strong> ${alert.action}</p>`}
+    <p class="banner-text"><${Prose} text=${alert.text} /></p>
+    ${alert.action && html`<p><strong>What to do:</strong> <${Prose} text=${alert.action} /></p>`}
     ${alert.statement && html`<${Statement} text=${alert.statement} />`}</div></li>`;
 }
 
@@ -59,6 +60,7 @@ function Alert({ alert }) {
 function TestButton({ channels, reload }) {
   const [said, setSaid] = useState(/** @type {any} */ (null));
   if (channels.length === 0) return null;
+  if (!session.value) return null;
   if (!may('admin')) return html`<span class="muted">A test needs the role admin.</span>`;
   const test = async () => {
     const isWanted = await confirmed({

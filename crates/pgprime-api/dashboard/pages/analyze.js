@@ -81,7 +81,8 @@ function Form({ sql, parameters, onAsk }) {
       class="muted">one a line, $1 first; samples are taken if none are given</span></span>
       <textarea name="parameters" rows="3" spellcheck=${false} defaultValue=${parameters}></textarea></label>
     <div class="form-actions"><button type="submit" class="button is-primary" disabled=${!isAllowed}>Explain</button>
-      ${!isAllowed && html`<span class="muted">Explaining needs the role analyze.</span>`}
+      ${!session.value && html`<span class="muted" role="status">Loading who you are…</span>`}
+      ${session.value && !isAllowed && html`<span class="muted">Explaining needs the role analyze.</span>`}
       <label class="inline-field"><input type="checkbox" name="execute" value="yes" disabled=${!mayExecute} />
         <span>Execute it, too${isAllowed && !mayExecute ? ' (switched off here)' : ''}</span></label>
       <span class="muted hint">Ctrl Enter</span></div>

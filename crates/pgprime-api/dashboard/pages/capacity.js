@@ -15,10 +15,10 @@ import { Table } from '../parts/table.js';
 
 /** @typedef {any} Row */
 
-/** The names are those of the interface. */
 /** What nobody gave has to be something, as the planner asks for it. */
 const RPS_DEFAULT = '1000';
 
+/** The names are those of the interface. */
 const INPUTS = [
   { name: 'rps', title: 'Requests', unit: 'per second', hint: 'expected', min: 1 },
   { name: 'peak_rps', title: 'Peak', unit: 'per second', hint: 'at the busiest moment', min: 1 },
@@ -48,6 +48,17 @@ export function Capacity() {
     sub="How large pools must be for a load, by queueing theory" />
     <${Form} inputs=${inputs} found=${result.data?.inputs} />
     <${Loaded} of=${result} rows=${8}>${(data) => html`<${Plan} data=${data} />`}<//>`;
+}
+
+/**
+ * The planner speaks of the options of its command; here they are fields.
+ * @param {string} text
+ */
+function inFormWords(text) {
+  return text.replace(/--([a-z][a-z0-9-]*)/g, (option, name) => {
+    const field = INPUTS.find((input) => input.name === name.replaceAll('-', '_'));
+    return field ? `“${field.title}”` : option;
+  });
 }
 
 /** What holds where nothing is given. @param {string} name @param {any} found */
@@ -125,7 +136,7 @@ function Plan({ data }) {
   <div class="columns"><${Section} title="Pools of each instance"><${Pools} rows=${data.pools} /><//><${Section} title="Why"><${Reasons}
     reasons=${data.reasons} /><//></div>
   ${data.settings && html`<${Settings} rows=${data.settings} />`}
-  <${Notes} items=${[...new Set([...data.notes, ...(data.assumptions ?? [])])]} /><${Missing}
+  <${Notes} items=${[...new Set([...data.notes, ...(data.assumptions ?? [])])].map(inFormWords)} /><${Missing}
     items=${data.observed?.missing} />`;
 }
 
@@ -134,11 +145,11 @@ function Findings({ findings }) {
   if (findings.length === 0) return null;
   return html`<ul class="findings">${findings.map(
     (finding) => html`<li class=${`finding is-${finding.severity}`}>
-    <p><${Status} status=${finding.severity} /> ${finding.text}</p>
+    <p><${Status} status=${finding.severity} /> ${inFormWords(finding.text)}</p>
     ${
       finding.ways_out?.length > 0 &&
       html`<ul class="ways-out">
-      ${finding.ways_out.map((way) => html`<li>${way}</li>`)}</ul>`
+      ${finding.ways_out.map((way) => html`<li>${inFormWords(way)}</li>`)}</ul>`
     }</li>`,
   )}</ul>`;
 }
@@ -171,7 +182,7 @@ function Reasons({ reasons }) {
   return html`<dl class="reasons">
     ${reasons.slice(0, 8).map(
       (reason) => html`<div><dt>${words(reason.name)}</dt><dd><strong>
-    ${number(reason.value)}</strong> <span class="muted">${reason.text}</span></dd></div>`,
+    ${number(reason.value)}</strong> <span class="muted">${inFormWords(reason.text)}</span></dd></div>`,
     )}</dl>`;
 }
 

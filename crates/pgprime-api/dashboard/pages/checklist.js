@@ -5,6 +5,7 @@ import { CopyButton, Statement } from '../parts/copy.js';
 import { useData } from '../parts/data.js';
 import { html } from '../parts/html.js';
 import { Icon, Status } from '../parts/icons.js';
+import { Prose } from '../parts/prose.js';
 import { route, setParams } from '../parts/router.js';
 import { PageHead } from '../parts/shell.js';
 import { Empty, Loaded, Missing, Section, Tabs } from '../parts/states.js';
@@ -88,13 +89,13 @@ function Item({ item }) {
   return html`<li class=${`check-item is-${item.verdict}`}><details open=${item.verdict === 'not_met'}>
     <summary><${Status} status=${item.verdict} /><span class="check-item-title">${item.title}</span>
       ${fix && item.needs_restart && html`<span class="badge is-warning">needs a restart</span>`}
-      <span class="check-item-evidence">${item.evidence}</span><span class="chevron"><${Icon} name="down" /></span>
+      <span class="check-item-evidence"><${Prose} text=${item.evidence} /></span><span class="chevron"><${Icon} name="down" /></span>
         </summary>
-    <div class="check-item-more"><p>${item.why}</p>
+    <div class="check-item-more"><p><${Prose} text=${item.why} /></p>
       ${
         fix &&
         (fix.kind === 'advice'
-          ? html`<p><strong>What to do:</strong> ${fix.text}</p>`
+          ? html`<p><strong>What to do:</strong> <${Prose} text=${fix.text} /></p>`
           : html`<${Statement}
         text=${fix.text} kind=${fix.kind} label=${words(fix.kind === 'sql' ? '' : fix.kind)} />`)
       }</div></details>

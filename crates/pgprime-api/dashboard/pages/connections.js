@@ -143,27 +143,59 @@ const SESSION_FIGURES = [
   'query_s',
   'blocked_by',
   'query',
-].map((key) => plain(key, key));
+].map((key) => (key === 'query_s' ? plain(key, key, { value: runningSeconds }) : plain(key, key)));
+
+/**
+ * Where to look first: who holds others up, who waits, who works, who holds a transaction open, and the rest.
+ * @param {Row} row @param {Set<number>} blockers
+ */
+function urgency(row, blockers) {
+  if (blockers.has(row.pid)) return 0;
+  if (row.blocked_by?.length) return 1;
+  if (row.state === 'active') return 2;
+  return /^idle.in/.test(row.state ?? '') ? 3 : 4;
+}
+
+/** A query that is over has no running time. @param {Row} row */
+function runningSeconds(row) {
+  return row.state === 'active' || row.state === 'fastpath function call' ? row.query_s : null;
+}
 
 /** @param {{rows: Row[], onCancel: (row: Row) => void}} props */
-function Sessions({ rows, onCancel }) {
+function Sessions({ rows: all, onCancel }) {
+  const blockers = new Set(all.flatMap((row) => row.blocked_by ?? []));
+  const rows = all
+    .filter((row) => !row.is_own)
+    .sort((a, b) => (b.transaction_s ?? -1) - (a.transaction_s ?? -1));
+  const own = all.length - rows.length;
   const columns = [
     { key: 'pid', title: 'Pid', isNumeric: true, value: (row) => row.pid },
     {
-      key: 'client',
-      title: 'Client',
-      value: (row) => `${row.user} ${row.application} ${row.client_address ?? ''}`,
-      cell: (row) => clientCell(row, row.client_address),
+      key: 'state',
+      title: 'State',
+      value: (row) => `${row.state} ${row.wait_event ?? ''}`,
+      order: (row) => urgency(row, blockers),
+      cell: stateCell,
     },
-    { key: 'state', title: 'State', value: (row) => `${row.state} ${row.wait_event ?? ''}`, cell: stateCell },
     duration('transaction_s', 'Transaction'),
-    duration('query_s', 'Query'),
+    {
+      ...duration('query_s', 'Query'),
+      hint: 'How long it has been running',
+      value: runningSeconds,
+      cell: (row) => seconds(runningSeconds(row)),
+    },
     {
       key: 'blocked_by',
       title: 'Waits for',
       isNumeric: true,
       value: (row) => row.blocked_by?.join(', '),
       cell: (row) => (row.blocked_by?.length ? row.blocked_by.join(', ') : html`<span class="muted">–</span>`),
+    },
+    {
+      key: 'client',
+      title: 'Client',
+      value: (row) => `${row.user} ${row.application} ${row.client_address ?? ''}`,
+      cell: (row) => clientCell(row, row.client_address),
     },
     {
       key: 'query',
@@ -180,7 +212,11 @@ function Sessions({ rows, onCancel }) {
     },
   ];
   return html`<${Table} caption="Sessions" columns=${columns} exported=${SESSION_FIGURES} rows=${rows}
-    keyOf=${(row) => String(row.pid)} sort="query_s:desc" empty="No session but pgprime's own." />`;
+    keyOf=${(row) => String(row.pid)} sort="state:asc" empty="No session but pgprime's own." />
+  ${
+    own > 0 &&
+    html`<p class="muted">${counted(own, "session of pgprime's own is", "sessions of pgprime's own are")} not shown.</p>`
+  }`;
 }
 
 /** @param {{roots: Row[], onCancel: (row: Row) => void}} props */

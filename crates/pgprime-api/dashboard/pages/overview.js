@@ -1,7 +1,7 @@
 // @ts-check
 // Overview: what is wrong and what to do first; then how it goes right now, and how it went.
 import { ago, ms, number, perSecond, share } from '../lib/format.js';
-import { sinceOf } from '../lib/route.js';
+import { timesOf } from '../lib/route.js';
 import { OVERVIEW_CHARTS } from '../lib/series.js';
 import { AllChecks, HealthBanners } from '../parts/banner.js';
 import { Spark } from '../parts/chart.js';
@@ -15,7 +15,7 @@ import { href } from '../parts/router.js';
 import { PageHead } from '../parts/shell.js';
 import { Bar, Empty, Failure, Loaded, Missing, Section, Skeleton } from '../parts/states.js';
 import { SqlCell, Table } from '../parts/table.js';
-import { countByStatus } from '../lib/health.js';
+import { countByStatus, staleReason } from '../lib/health.js';
 import { figure } from '../parts/columns.js';
 
 /** Two minutes of live figures are enough to see a move; the charts below show the rest. */
@@ -46,7 +46,7 @@ function Subtitle() {
 function Health() {
   if (health.value) {
     return html`${healthError.value && html`<${Failure} error=${healthError.value} retry=${loadHealth} />`}
-      <${HealthBanners} report=${health.value} /><${Missing} items=${health.value.missing} />`;
+      <${HealthBanners} report=${health.value} stale=${staleReason(health.value, live.value.at(-1))} /><${Missing} items=${health.value.missing} />`;
   }
   return healthError.value
     ? html`<${Failure} error=${healthError.value} retry=${loadHealth} />`
@@ -123,7 +123,7 @@ function ServerUse({ server }) {
 
 function Slowest() {
   const result = useData(
-    `monitoring/slow-queries${query({ threshold_ms: 0, limit: 6, order: 'total', since: sinceOf(useRange()) })}`,
+    `monitoring/slow-queries${query({ threshold_ms: 0, limit: 6, order: 'total', ...timesOf(useRange()) })}`,
     { everyMs: 60_000 },
   );
   return html`<${Section} title="Most time" actions=${html`<a href=${href('queries')}>All queries</a>`}>

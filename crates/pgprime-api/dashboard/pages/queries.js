@@ -1,7 +1,7 @@
 // @ts-check
 // Queries: which statements take the time; one of them with its history, plan and advice.
 import { bytes, counted, ms, number, seconds, share, moment } from '../lib/format.js';
-import { sinceOf } from '../lib/route.js';
+import { timesOf } from '../lib/route.js';
 import { figure } from '../parts/columns.js';
 import { Chart } from '../parts/chart.js';
 import { CopyButton, Statement } from '../parts/copy.js';
@@ -9,14 +9,15 @@ import { query, useData } from '../parts/data.js';
 import { useRange } from '../parts/history.js';
 import { html } from '../parts/html.js';
 import { Icon, Status } from '../parts/icons.js';
-import { may } from '../parts/live.js';
+import { may, session } from '../parts/live.js';
 import { href, route, setParams } from '../parts/router.js';
 import { PageHead } from '../parts/shell.js';
-import { Bar, Empty, Figures, Loaded, Missing, Notes, Section } from '../parts/states.js';
+import { Bar, Empty, Figures, Loaded, Missing, Notes, Section, Skeleton } from '../parts/states.js';
 import { SqlCell, Table } from '../parts/table.js';
 import { Explained } from './explained.js';
 
 const LIMIT = 200;
+const THRESHOLDS_MS = [1, 10, 100, 1000, 5000];
 const THRESHOLD_MS = 1000;
 /** The server orders before it limits, so that the table's order decides which statements come at all. */
 const ORDERS = {
@@ -38,27 +39,52 @@ export function Queries({ item }) {
 
 function List() {
   const { params } = route.value;
-  const threshold = params.threshold_ms ?? String(THRESHOLD_MS);
+  const threshold = thresholdOf(params.threshold_ms);
+  const isSlowOnly = params.slow === 'yes';
   const key = (params.sort ?? '').split(':')[0];
   const order = ORDERS[/** @type {keyof typeof ORDERS} */ (key)] ?? 'total';
   const result = useData(
-    `monitoring/slow-queries${query({ threshold_ms: threshold, limit: LIMIT, order, since: sinceOf(useRange()) })}`,
+    // With a threshold the server tells of slow ones only, so that these are marked here.
+    `monitoring/slow-queries${query({ threshold_ms: isSlowOnly ? threshold : 0, limit: LIMIT, order, ...timesOf(useRange()) })}`,
     { everyMs: 30_000 },
   );
   return html`<${PageHead} title="Queries" sub=${result.data && basisText(result.data)} />
-    <${Loaded} of=${result} rows=${12}>${(data) => html`<${Summary} data=${data} />
-      <${Statements} data=${data} threshold=${threshold} /><${Notes} items=${data.notes} /><${Missing}
-        items=${data.missing} />`}<//>`;
+    <${Loaded} of=${result} rows=${12}>${(data) => {
+      const rows = data.statements.map((row) => ({ ...row, is_slow: row.exec_ms_mean >= threshold }));
+      return html`<${Summary} data=${data} rows=${rows} threshold=${threshold} />
+      <${Statements} rows=${rows} threshold=${threshold} isSlowOnly=${isSlowOnly} /><${Notes}
+        items=${data.notes} /><${Missing} items=${data.missing} />`;
+    }}<//>`;
 }
+
+/** One that the address does not say, or not well, is the usual one. @param {string | undefined} text */
+function thresholdOf(text) {
+  const threshold = Number(text);
+  return threshold > 0 && Number.isFinite(threshold) ? threshold : THRESHOLD_MS;
+}
+
+const BASES = {
+  history: 'As recorded',
+  totals: 'Since statistics were last reset',
+  totals_of_unknown_age: 'Since statistics were last reset, nobody knows when',
+};
 
 /** @param {any} data */
 function basisText(data) {
-  const what = data.basis === 'totals' ? 'Since statistics were last reset' : 'Between two recordings';
-  return `${what}: ${moment(data.start)} to ${moment(data.end)}, ${seconds(data.seconds)}`;
+  const what = BASES[/** @type {keyof typeof BASES} */ (data.basis)] ?? 'Between two looks';
+  const length = (Date.parse(data.end) - Date.parse(data.start)) / 1000;
+  return `${what}: ${moment(data.start)} to ${moment(data.end)}, ${seconds(length)}`;
 }
 
-/** @param {{data: any}} props */
-function Summary({ data }) {
+/** Those beyond the list are not seen here. @param {any} data @param {any[]} rows */
+function slowCount(data, rows) {
+  const count = rows.filter((row) => row.is_slow).length;
+  if (data.threshold_ms > 0) return number(data.slow_count);
+  return data.all.statements > rows.length && count > 0 ? `≥ ${number(count)}` : number(count);
+}
+
+/** @param {{data: any, rows: any[], threshold: number}} props */
+function Summary({ data, rows, threshold }) {
   return html`<${Figures} items=${[
     { title: 'Statements', value: number(data.all.statements) },
     {
@@ -71,7 +97,7 @@ function Summary({ data }) {
       value: ms(data.all.exec_ms),
       sub: data.seconds > 0 ? `${number(data.all.exec_ms / 1000 / data.seconds)} busy in the mean` : '',
     },
-    { title: `Slower than ${ms(data.threshold_ms)}`, value: number(data.slow_count) },
+    { title: `Slow: ${ms(threshold)} or more`, value: slowCount(data, rows) },
     data.hidden?.statements > 0 && {
       title: 'Hidden from this role',
       value: number(data.hidden.statements),
@@ -138,37 +164,38 @@ function Trend({ trend }) {
     ${isSlower ? `${number(factor)}× slower` : `${number(1 / factor)}× faster`}</span>`;
 }
 
-/** @param {{data: any, threshold: string}} props */
-function Statements({ data, threshold }) {
+/** @param {{rows: any[], threshold: number, isSlowOnly: boolean}} props */
+function Statements({ rows: all, threshold, isSlowOnly }) {
   const tools = html`<label class="inline-field"><span>Slow from</span><select value=${threshold}
     onChange=${(event) => setParams({ threshold_ms: event.target.value })}>
-    ${['1', '10', '100', '1000', '5000'].map(
+    ${[...new Set([...THRESHOLDS_MS, threshold])].map(
       (value) => html`<option value=${value} selected=${value === threshold}>
-      ${ms(Number(value))}</option>`,
+      ${ms(value)}</option>`,
     )}</select></label>
-    <label class="inline-field"><input type="checkbox" checked=${route.value.params.slow === 'yes'}
+    <label class="inline-field"><input type="checkbox" checked=${isSlowOnly}
       onChange=${(event) => setParams({ slow: event.target.checked ? 'yes' : null })} /><span>Only slow</span></label>
     <label class="inline-field"><input type="checkbox" checked=${route.value.params.columns === 'all'}
       onChange=${(event) => setParams({ columns: event.target.checked ? 'all' : null })} /><span>Storage</span>
       </label>`;
   const hasStorage = route.value.params.columns === 'all';
   const columns = [
-    ...COLUMNS.filter(({ key }) => key !== 'trend' || data.statements.some((row) => row.trend)),
+    ...COLUMNS.filter(({ key }) => key !== 'trend' || all.some((row) => row.trend)),
     ...(hasStorage ? STORAGE_COLUMNS : []),
   ];
-  const rows = route.value.params.slow === 'yes' ? data.statements.filter((row) => row.is_slow) : data.statements;
+  const rows = isSlowOnly ? all.filter((row) => row.is_slow) : all;
   return html`<${Table} caption="Statements" columns=${columns} rows=${rows}
     keyOf=${(row) => [row.query_id, row.role, row.database, row.toplevel].join()} sort="exec_share:desc" tools=${tools}
-    empty="No statement was seen. Is pg_stat_statements installed?" />`;
+    empty=${isSlowOnly ? `No statement takes ${ms(threshold)} or more in the mean.` : 'No statement was executed in this time.'} />`;
 }
 
 /** @param {{id: string}} props */
 function Detail({ id }) {
   const range = useRange();
-  const result = useData(`monitoring/slow-queries/${encodeURIComponent(id)}${query({ since: sinceOf(range) })}`, {
+  const result = useData(`monitoring/slow-queries/${encodeURIComponent(id)}${query(timesOf(range))}`, {
     everyMs: 30_000,
   });
-  return html`<${PageHead} title="Query" sub=${html`<a href=${href('queries')}>Queries</a> · ${id}`} />
+  const basis = result.data ? ` · ${basisText(result.data)}` : '';
+  return html`<${PageHead} title="Query" sub=${html`<a href=${href('queries')}>Queries</a> · ${id}${basis}`} />
     <${Loaded} of=${result} rows=${8}>${(data) => html`<${One} data=${data} />`}<//>`;
 }
 
@@ -204,10 +231,10 @@ function One({ data }) {
         series=${[{ title: 'mean', unit: 'ms', points: line('exec_ms_mean'), isFilled: true }]} />
       <${Chart} title="Calls" group="query"
         series=${[{ title: 'calls', unit: 'count', look: 2, points: line('calls'), isFilled: true }]} /></div>`
-        : html`<${Empty} title="No history yet"
-          icon="clock">pgprime records while it runs: look again in a few minutes.<//>`
+        : html`<${Empty} title="No history in this time range"
+          icon="clock">No call of it was recorded then. pgprime records while it runs.<//>`
     }
-    <${Missing} items=${data.missing} />
+    <${Notes} items=${data.notes} /><${Missing} items=${data.missing} />
     <${PlanOf} text=${statement.text} />`;
 }
 
@@ -217,6 +244,7 @@ function PlanOf({ text }) {
   const actions = html`<a class="button is-small"
     href=${href('analyze', { params: { sql: text } })}>Open in Analyze</a>`;
   if (!text) return null;
+  if (!session.value) return html`<${Skeleton} rows=${2} />`;
   if (!may('analyze')) return html`<p class="muted">Its plan needs the role analyze.</p>`;
   return html`<${Section} title="Plan and advice" actions=${actions}>
     ${

@@ -28,7 +28,7 @@ function Report({ data }) {
     { title: 'This server', value: data.in_recovery ? 'Replica' : 'Primary' },
     !data.in_recovery && { title: 'Replicas', value: String(data.replicas.length) },
     data.replicas.length > 0 && { title: 'Most behind', value: seconds(Math.max(...lags)) },
-    data.replay_delay_s !== null && { title: 'Replay delay', value: seconds(data.replay_delay_s) },
+    data.in_recovery && replayDelay(data.replay_delay_s),
     {
       title: 'Slots',
       value: String(data.slots.length),
@@ -46,6 +46,13 @@ function Report({ data }) {
     }<//>
   ${data.slots.length > 0 && html`<${Section} title="Slots"><${Slots} rows=${data.slots} /><//>`}
   <${Missing} items=${data.missing} />`;
+}
+
+/** A replica that has replayed all and receives nothing cannot tell. @param {number | null} delay */
+function replayDelay(delay) {
+  return delay === null
+    ? { title: 'Replay delay', value: 'Unknown', sub: 'nothing comes from the primary' }
+    : { title: 'Replay delay', value: seconds(delay) };
 }
 
 /** @param {string} key @param {string} title @param {string} hint */

@@ -2,6 +2,7 @@
 // Materialized views: how fresh, what is next, whether they are worth it. And the result cache.
 import { request } from '../api.js';
 import { ago, bytes, counted, ms, moment, number, seconds, share, words } from '../lib/format.js';
+import { viewStatus } from '../lib/views.js';
 import { figure, plain } from '../parts/columns.js';
 import { useData } from '../parts/data.js';
 import { confirmed } from '../parts/dialog.js';
@@ -33,12 +34,9 @@ export function Views() {
 }
 
 /** @param {Row} row */
-function statusOf(row) {
-  if (!row.exists) return html`<${Status} status="critical" word="Not there" />`;
-  if (row.is_failing) return html`<${Status} status="critical" word=${`Failing: ${counted(row.failures, 'time')}`} />`;
-  if (!row.is_populated) return html`<${Status} status="warning" word="Empty" />`;
-  if (row.failures > 0) return html`<${Status} status="warning" word=${counted(row.failures, 'failure')} />`;
-  return html`<${Status} status="ok" word="Fresh enough" />`;
+function statusCell(row) {
+  const [status, word] = viewStatus(row);
+  return html`<${Status} status=${status} word=${word} />`;
 }
 
 /** @param {any} next */
@@ -77,7 +75,7 @@ function ViewList({ data, reload }) {
       items=${data.missing} />`;
   const columns = [
     plain('view', 'View', { isWide: true }),
-    { key: 'status', title: 'Status', value: (row) => (row.is_failing ? 'failing' : 'ok'), cell: statusOf },
+    { key: 'status', title: 'Status', value: (row) => viewStatus(row)[1], cell: statusCell },
     figure('age_s', 'Age', seconds),
     {
       key: 'changes',

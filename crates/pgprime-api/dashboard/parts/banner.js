@@ -1,21 +1,23 @@
 // @ts-check
 // Health as banners: what is wrong, what to do, and the statement to copy; and all checks as a dense list.
-import { inUnit, number, words } from '../lib/format.js';
+import { anything, inUnit, isFigure, isNumber, words } from '../lib/format.js';
 import { byGroup, countByStatus, trendDirection, trendText, worstFirst } from '../lib/health.js';
 import { Statement } from './copy.js';
 import { Icon, Status } from './icons.js';
 import { html } from './html.js';
+import { Prose } from './prose.js';
 import { route, setParams } from './router.js';
 
 const BANNERS_SHOWN = 5;
 
-/** @param {{report: any}} props */
-export function HealthBanners({ report }) {
+/** @param {{report: any, stale?: string | null}} props stale: why the report is not to be believed any more */
+export function HealthBanners({ report, stale = null }) {
   const bad = worstFirst(report.checks).filter(({ status }) => status === 'critical' || status === 'warning');
   const isAll = route.value.params.banners === 'all';
   const shown = isAll ? bad : bad.slice(0, BANNERS_SHOWN);
   return html`<div class="banners" role="region" aria-live="polite" aria-label="Health">
-    ${bad.length === 0 && html`<${AllWell} report=${report} />`}
+    ${stale && html`<${NobodyLooks} reason=${stale} />`}
+    ${bad.length === 0 && !stale && html`<${AllWell} report=${report} />`}
     ${shown.map((check) => html`<${Banner} key=${check.id} check=${check} />`)}
     ${
       bad.length > shown.length &&
@@ -23,6 +25,13 @@ export function HealthBanners({ report }) {
       Show ${bad.length - shown.length} more</button>`
     }
   </div>`;
+}
+
+/** @param {{reason: string}} props */
+function NobodyLooks({ reason }) {
+  return html`<div class="banner is-unknown"><${Icon} name="unknown" /><div class="banner-body">
+    <p class="banner-title"><span class="banner-word">Unknown</span> Nobody looks at the database</p>
+    <p class="banner-text">${reason}</p></div></div>`;
 }
 
 /** @param {{report: any}} props */
@@ -40,12 +49,12 @@ function Banner({ check }) {
   const hasMore = check.action || check.statement || check.details?.length;
   const head = html`<span class="banner-title"><span class="banner-word">
     ${check.status === 'critical' ? 'Critical' : 'Warning'}</span> ${check.title}</span>
-    <span class="banner-text">${check.text}</span>${trend && html`<span class="banner-trend">${trend}</span>`}`;
+    <span class="banner-text"><${Prose} text=${check.text} /></span>${trend && html`<span class="banner-trend">${trend}</span>`}`;
   return html`<details class=${`banner is-${check.status}`} open=${check.status === 'critical'}>
     <summary><${Icon} name=${check.status} /><span class="banner-body">${head}</span>
       ${hasMore && html`<span class="chevron"><${Icon} name="down" /></span>`}</summary>
     <div class="banner-more">
-      ${check.action && html`<p><strong>What to do:</strong> ${check.action}</p>`}
+      ${check.action && html`<p><strong>What to do:</strong> <${Prose} text=${check.action} /></p>`}
       ${check.statement && html`<${Statement} text=${check.statement} />`}
       ${check.details?.length > 0 && html`<${Details} rows=${check.details} />`}
     </div>
@@ -73,7 +82,7 @@ export function Details({ rows }) {
 
 /** @param {any[]} rows @param {string} key */
 function isNumeric(rows, key) {
-  return rows.some((row) => typeof row[key] === 'number');
+  return rows.some((row) => isFigure(row[key]));
 }
 
 /** The ends of names that say the unit. */
@@ -94,13 +103,8 @@ function withoutUnit(key) {
 
 /** @param {string} key @param {unknown} value */
 function detail(key, value) {
-  if (value === null || value === undefined) return '–';
-  if (typeof value === 'number') {
-    const end = Object.keys(UNITS).find((unit) => key.endsWith(unit));
-    if (end) return inUnit(value, UNITS[/** @type {keyof typeof UNITS} */ (end)]);
-    return key === 'pid' || key.endsWith('id') ? String(value) : number(value);
-  }
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const end = isNumber(value) && Object.keys(UNITS).find((unit) => key.endsWith(unit));
+  return end ? inUnit(value, UNITS[/** @type {keyof typeof UNITS} */ (end)]) : anything(key, value);
 }
 
 /** Every check with its value. @param {{report: any}} props */

@@ -1,6 +1,6 @@
 // @ts-check
 // What the server said to a request, kept fresh while it is looked at, and kept on the screen when it fails.
-import { identity, isAborted, request } from '../api.js';
+import { ApiError, identity, isAborted, request } from '../api.js';
 import { useEffect, useRef, useState } from './html.js';
 
 /** @typedef {{data: any, error: any, isLoading: boolean, at: number | null, reload: () => void}} Loaded */
@@ -71,7 +71,9 @@ async function ask(path, aborted, setState) {
     setState({ data, at, error: null, isLoading: false });
   } catch (error) {
     if (isAborted(error) || aborted.aborted) return;
-    setState((before) => ({ ...before, error, isLoading: false }));
+    // What was asked wrongly has no answer; an older one to another question is none.
+    const isRefused = error instanceof ApiError && error.status === 400;
+    setState((before) => ({ ...before, ...(isRefused && { data: null, at: null }), error, isLoading: false }));
   }
 }
 

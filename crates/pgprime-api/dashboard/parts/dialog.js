@@ -1,7 +1,7 @@
 // @ts-check
 // Dialogs: a question before anything is done, the keys, and the token.
 import { hasToken, login, setToken } from '../api.js';
-import { html, signal, useEffect, useRef } from './html.js';
+import { html, signal, useLayoutEffect, useRef } from './html.js';
 
 const question = signal(/** @type {any} */ (null));
 export const isHelpOpen = signal(false);
@@ -24,14 +24,20 @@ function answerWith(answer) {
 }
 
 /**
- * Modal, closed by Escape; the focus returns to where it was, by the element's own rules.
+ * Modal, closed by Escape; the focus returns to where it was, or to the heading where that is gone.
  * @param {{label: string, onClose: () => void, children: any, class?: string}} props
  */
 function Dialog({ label, onClose, children, class: name = '' }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
-    element.current?.showModal();
-    return () => element.current?.close();
+  useLayoutEffect(() => {
+    const opener = document.activeElement;
+    const dialog = /** @type {HTMLDialogElement} */ (element.current);
+    dialog.showModal();
+    return () => {
+      dialog.close();
+      // What was asked may redraw the page, and take the opener away.
+      queueMicrotask(() => returnFocus(opener));
+    };
   }, []);
   return html`<dialog ref=${element} class=${`dialog ${name}`} aria-label=${label} onCancel=${(
     /** @type {Event} */ event,
@@ -39,6 +45,13 @@ function Dialog({ label, onClose, children, class: name = '' }) {
     event.preventDefault();
     onClose();
   }}>${children}</dialog>`;
+}
+
+/** @param {Element | null} opener */
+function returnFocus(opener) {
+  if (document.querySelector('dialog[open]') || !(opener instanceof HTMLElement) || opener === document.body) return;
+  const target = opener.isConnected ? opener : document.querySelector('h1');
+  target?.focus();
 }
 
 export function Dialogs() {

@@ -14,19 +14,38 @@ export const session = signal(/** @type {any} */ (null));
 /** The last change of an alert, for the corner of the screen and for screen readers. */
 export const alertChange = signal(/** @type {any} */ (null));
 
-/** @type {AbortController | null} */
-let current = null;
+/** Points further apart are not joined: nobody looked meanwhile. */
+const GAP_MS = 10_000;
 
-/** Begins, and begins anew whenever somebody else logs in. */
+/** @type {AbortController | null} null while the page is not seen */
+let current = null;
+/** Whether another page is shown in this tab, and this one is only kept for the way back. */
+let isLeft = false;
+
+/**
+ * Begins, and begins anew whenever somebody else logs in. A browser has six connections for one server, and a stream holds
+ * one of them: pages that nobody sees hold none, so that any number of tabs can be open.
+ */
 export function startLive() {
-  identity.subscribe(() => {
-    current?.abort();
-    current = new AbortController();
-    connect(current.signal);
+  identity.subscribe(() => follow(true));
+  document.addEventListener('visibilitychange', () => follow());
+  addEventListener('pagehide', () => {
+    isLeft = true;
+    follow();
   });
-  document.addEventListener('visibilitychange', () => {
-    if (!document.hidden && liveState.value === 'lost') loadHealth();
+  addEventListener('pageshow', () => {
+    isLeft = false;
+    follow();
   });
+}
+
+/** @param {boolean} [isAnew] even where it goes on already */
+function follow(isAnew = false) {
+  const isWanted = !document.hidden && !isLeft;
+  if (isWanted && current && !isAnew) return;
+  current?.abort();
+  current = isWanted ? new AbortController() : null;
+  if (current) connect(current.signal);
 }
 
 /** @param {AbortSignal} aborted */
@@ -73,7 +92,7 @@ function take({ event, data }) {
   } catch {
     return;
   }
-  if (event === 'live') live.value = [...live.value.slice(1 - POINTS_MAX), content];
+  if (event === 'live') live.value = [...joined(live.value, content).slice(1 - POINTS_MAX), content];
   if (event === 'alert') alertChange.value = content.alert ?? content;
   if (event === 'health') {
     health.value = content;
@@ -81,9 +100,15 @@ function take({ event, data }) {
   }
 }
 
+/** An empty point keeps what was before apart. @param {any[]} points @param {any} next */
+function joined(points, next) {
+  const last = points.at(-1);
+  return last && Date.parse(next.at) - Date.parse(last.at) > GAP_MS ? [...points, {}] : points;
+}
+
 const RANKS = { read: 0, analyze: 1, admin: 2 };
 
-/** Whether the role of this session suffices. @param {'read' | 'analyze' | 'admin'} role */
+/** Whether the role of this session suffices; it does not as long as `session` is not known. @param {'read' | 'analyze' | 'admin'} role */
 export function may(role) {
   const own = session.value?.role;
   return own in RANKS && RANKS[/** @type {keyof typeof RANKS} */ (own)] >= RANKS[role];

@@ -1,11 +1,11 @@
 // @ts-check
 // What is around every page: navigation, the bar at the top, keys, and the focus.
 import { forgetToken, hasToken } from '../api.js';
-import { verdict } from '../lib/health.js';
+import { staleReason, verdict } from '../lib/health.js';
 import { Dialogs, isHelpOpen, pageKeys } from './dialog.js';
 import { Icon, Status, lookOf } from './icons.js';
 import { html, signal, useEffect, useRef } from './html.js';
-import { alertChange, health, healthError, liveState, session } from './live.js';
+import { alertChange, health, healthError, live, liveState, session } from './live.js';
 import { RangePicker } from './range.js';
 import { go, href, route } from './router.js';
 import { choice, nextTheme } from './theme.js';
@@ -68,11 +68,33 @@ export function PageHead({ title, sub, actions }) {
     ${actions && html`<div class="page-actions">${actions}</div>`}</header>`;
 }
 
+/**
+ * An open menu has the focus; Escape closes it, and gives the focus back to its button.
+ * @param {{current: HTMLButtonElement | null}} opener
+ */
+function useMenu(opener) {
+  const isOpen = isMenuOpen.value;
+  useEffect(() => {
+    if (!isOpen) return undefined;
+    const link = document.querySelector('.navigation [aria-current], .navigation a');
+    if (link instanceof HTMLElement) link.focus();
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== 'Escape') return;
+      isMenuOpen.value = false;
+      opener.current?.focus();
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, [isOpen]);
+}
+
 /** @param {{hasRange?: boolean}} props */
 function TopBar({ hasRange }) {
+  const opener = useRef(/** @type {HTMLButtonElement | null} */ (null));
+  useMenu(opener);
   const themeTitle = { auto: 'As the system', light: 'Light', dark: 'Dark' }[choice.value] ?? '';
   return html`<header class="top">
-    <button type="button" class="button is-icon menu-button" aria-expanded=${isMenuOpen.value ? 'true' : 'false'}
+    <button type="button" class="button is-icon menu-button" ref=${opener} aria-expanded=${isMenuOpen.value ? 'true' : 'false'}
       aria-controls="navigation" onClick=${() => {
         isMenuOpen.value = !isMenuOpen.value;
       }}>
@@ -98,9 +120,12 @@ function HealthPill() {
     return healthError.value
       ? html`<span class="pill is-critical"><${Status} status="critical" word="No answer" /></span>`
       : null;
-  return html`<a class=${`pill is-${lookOf(report.status)}`} href=${href('overview')}><span class="pill-long"><${Status}
-    status=${report.status} word=${verdict(report.checks)} /></span>
-    <span class="pill-short"><${Status} status=${report.status} /></span></a>`;
+  const isStale = staleReason(report, live.value.at(-1)) !== null;
+  const status = isStale ? 'unknown' : report.status;
+  const word = isStale ? 'Nobody looks' : verdict(report.checks);
+  return html`<a class=${`pill is-${lookOf(status)}`} href=${href('overview')}><span class="pill-long"><${Status}
+    status=${status} word=${word} /></span>
+    <span class="pill-short"><${Status} status=${status} /></span></a>`;
 }
 
 const LIVE_WORDS = { live: 'Live', connecting: 'Connecting', lost: 'Reconnecting' };

@@ -4,6 +4,7 @@ import { moment } from '../lib/format.js';
 import { Statement } from './copy.js';
 import { Icon } from './icons.js';
 import { html } from './html.js';
+import { Prose } from './prose.js';
 
 /**
  * A part of a page that depends on an answer. Data that was there stays when asking again fails, and says how old it is.
@@ -31,11 +32,15 @@ export function Skeleton({ rows = 6 }) {
 /** @param {{error: any, retry?: () => void, isBusy?: boolean}} props */
 export function Failure({ error, retry, isBusy }) {
   // What this process does not do is no fault.
-  if (error.status === 404) return html`<${Empty} title="Not here" icon="unknown">${error.detail ?? error.title}<//>`;
+  if (error.status === 404) return html`<${Empty} title="Not here" icon="unknown"><${Prose} text=${error.detail ?? error.title} /><//>`;
+  // Nor is what was asked wrongly, and asking again does not help.
+  if (error.status === 400)
+    return html`<div class="notice is-warning" role="alert"><${Icon} name="warning" /><div class="notice-body">
+      <strong>This cannot be used</strong><p><${Prose} text=${error.detail ?? error.title} /></p></div></div>`;
   return html`<div class="notice is-critical" role="alert">
     <${Icon} name="critical" />
     <div class="notice-body"><strong>${error.title ?? 'Something went wrong'}</strong>
-      <p>${error.detail ?? error.message}</p></div>
+      <p><${Prose} text=${error.detail ?? error.message} /></p></div>
     ${retry && html`<button type="button" class="button" onClick=${retry} disabled=${isBusy}>Try again</button>`}
   </div>`;
 }
@@ -66,7 +71,7 @@ export function Missing({ items }) {
     <summary><${Icon} name="unknown" /> ${title}<span class="missing-first">
       ${items.map(({ what }) => what).join(', ')}</span></summary>
     <ul>${items.map(
-      (item) => html`<li><strong>${item.what}</strong>: ${item.why}
+      (item) => html`<li><strong>${item.what}</strong>: <${Prose} text=${item.why} />
       ${item.statement && html`<${Statement} text=${item.statement} />`}</li>`,
     )}</ul>
   </details>`;
@@ -75,7 +80,7 @@ export function Missing({ items }) {
 /** @param {{items?: string[] | null}} props */
 export function Notes({ items }) {
   if (!items?.length) return null;
-  return html`<ul class="notes">${items.map((text) => html`<li>${text}</li>`)}</ul>`;
+  return html`<ul class="notes">${items.map((text) => html`<li><${Prose} text=${text} /></li>`)}</ul>`;
 }
 
 /**

@@ -99,11 +99,16 @@ function Tools({ id, caption, filter, onFilter, columns, rows, total, tools }) {
   </div>`;
 }
 
+/** @param {import('../lib/rows.js').Column} column */
+function classesOf({ key, isNumeric, isWide }) {
+  return [isNumeric && 'is-number', isWide && 'is-wide', key === 'action' && 'is-action'].filter(Boolean).join(' ');
+}
+
 /** @param {any} props */
 function Head({ column, order, onSort }) {
   const isSorted = order.key === column.key;
   const direction = order.isDescending ? 'descending' : 'ascending';
-  const classes = [column.isNumeric && 'is-number', column.isWide && 'is-wide'].filter(Boolean).join(' ');
+  const classes = classesOf(column);
   if (column.key === 'action')
     return html`<th class=${classes}><span class="visually-hidden">${column.title}</span></th>`;
   return html`<th class=${classes} aria-sort=${isSorted ? direction : undefined}>
@@ -115,7 +120,7 @@ function Head({ column, order, onSort }) {
 function Row({ id, row, columns, expand, isOpen, onOpen }) {
   const cells = columns.map(
     (column) => html`<td key=${column.key}
-      class=${[column.isNumeric && 'is-number', column.isWide && 'is-wide'].filter(Boolean).join(' ')}>
+      class=${classesOf(column)}>
     ${column.cell ? column.cell(row) : column.value(row)}</td>`,
   );
   if (!expand) return html`<tr>${cells}</tr>`;
@@ -147,7 +152,7 @@ export function save(name, type, content) {
  */
 export function SqlCell({ sql, charactersMax = 90, link }) {
   const [isWhole, setWhole] = useState(false);
-  if (!sql) return html`<span class="muted">not shown to this role</span>`;
+  if (!sql) return html`<span class="muted">${sql === '' ? 'none yet' : 'not shown to this role'}</span>`;
   const line = oneLine(sql, charactersMax);
   const text = isWhole ? html`<pre class="sql-whole"><${Sql} sql=${sql} /></pre>` : html`<${Sql} sql=${line} />`;
   const isCut = line !== sql.replace(/\s+/g, ' ').trim() || sql.includes('\n');

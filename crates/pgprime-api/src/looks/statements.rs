@@ -18,7 +18,8 @@ pub(crate) async fn pooler_statements(pooler: &Handle) -> PoolerStatements {
     }
 }
 
-fn moment(at: Instant) -> Option<Timestamp> {
+/// A moment of this process's clock by the calendar.
+pub(crate) fn moment(at: Instant) -> Option<Timestamp> {
     let age = SignedDuration::try_from(at.elapsed()).ok()?;
     Timestamp::now().checked_sub(age).ok()
 }

@@ -1,4 +1,4 @@
-// Shows the document and sends requests that read. What is written here is text: nothing is taken for markup.
+// Shows the document and sends requests. What is written here is text: nothing is taken for markup.
 
 const METHODS = ['get', 'post', 'put', 'delete'];
 /** An event stream has no end to wait for. */
@@ -94,13 +94,30 @@ function address(path, operation, form) {
   return target;
 }
 
-async function send(target, output) {
+/** A value of this schema to begin with: what may be missing is left out, unless nothing else is there. */
+function sample(schema, components, depth = 0) {
+  if (schema?.$ref) return depth > 4 ? null : sample(components[schema.$ref.split('/').pop()], components, depth + 1);
+  const choice = (schema?.oneOf ?? schema?.anyOf ?? schema?.allOf)?.[0];
+  if (choice) return sample(choice, components, depth + 1);
+  if (schema?.properties) {
+    const names = schema.required?.length ? schema.required : Object.keys(schema.properties);
+    return Object.fromEntries(names.map((name) => [name, sample(schema.properties[name], components, depth + 1)]));
+  }
+  const type = [schema?.type ?? 'null'].flat()[0];
+  return { string: '', integer: 0, number: 0, boolean: false, array: [], object: {} }[type] ?? null;
+}
+
+async function send(target, method, body, output) {
   const token = document.getElementById('token').value.trim();
   output.textContent = 'Waiting …';
   output.className = '';
   try {
     const began = performance.now();
-    const answer = await fetch(target, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+    const headers = {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    };
+    const answer = await fetch(target, { method: method.toUpperCase(), headers, body });
     const text = await answer.text();
     const type = answer.headers.get('content-type') ?? '';
     const shown = type.includes('json') ? JSON.stringify(JSON.parse(text), null, 2) : text;
@@ -113,7 +130,16 @@ async function send(target, output) {
   }
 }
 
-function attempt(path, operation, id) {
+/** Where the body is written, with what it has to have; null for requests without one. */
+function bodyField(operation, id, components) {
+  const schema = operation.requestBody?.content?.['application/json']?.schema;
+  if (!schema) return null;
+  const area = element('textarea', { id: `${id}--body`, name: 'body', rows: 6, cols: 80, spellcheck: 'false' });
+  area.value = JSON.stringify(sample(schema, components), null, 2);
+  return element('div', {}, element('label', { for: area.id }, 'Body, as JSON'), area);
+}
+
+function attempt(path, method, operation, id, components) {
   const inputs = (operation.parameters ?? []).map((parameter) => {
     const input = element('input', { id: `${id}--${parameter.name}`, name: parameter.name });
     input.required = Boolean(parameter.required);
@@ -121,11 +147,13 @@ function attempt(path, operation, id) {
   });
   const output = element('pre', { tabindex: '0', role: 'status', 'aria-label': 'Answer' });
   output.hidden = true;
-  const form = element('form', {}, element('div', { class: 'fields' }, ...inputs), element('button', {}, 'Send'));
+  const body = bodyField(operation, id, components);
+  const button = element('button', {}, method === 'get' ? 'Send' : `Send ${method.toUpperCase()}`);
+  const form = element('form', {}, element('div', { class: 'fields' }, ...inputs), body, button);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     output.hidden = false;
-    send(address(path, operation, form), output);
+    send(address(path, operation, form), method, body ? form.elements.namedItem('body').value : undefined, output);
   });
   return section('Try it', form, output);
 }
@@ -142,7 +170,7 @@ function endpoint(path, method, operation, components) {
   const content = element('div', {});
   if (operation.description) content.append(element('p', {}, operation.description));
   const parts = [parameters(operation), body(operation, components), responses(operation, components)];
-  if (method === 'get' && !isStream(operation)) parts.push(attempt(path, operation, id));
+  if (!isStream(operation)) parts.push(attempt(path, method, operation, id, components));
   content.append(...parts.filter(Boolean));
   return element('details', { id }, summary, content);
 }

@@ -90,7 +90,7 @@ async fn answer(app: &App, question: &Question) -> Result<Analysis, Problem> {
         ..ExplainRequest::new(statement)
     };
     let connection = app.connection().await?;
-    let client = connection.client_unwatched();
+    let client = connection.client_local();
     let mut explained = Box::pin(explain(client, &request)).await.map_err(problem)?;
     let plan = PlanReport::of(&explained.document)
         .map_err(|error| Problem::unprocessable(format!("the server's plan cannot be read: {error}")))?;

@@ -39,7 +39,7 @@ async fn look(app: &App) -> Result<Arc<ChecklistReport>, Problem> {
     };
     let connection = app.connection().await?;
     // On the heap: it is made of many steps, each with its state.
-    let evidence = Box::pin(gather(connection.client_unwatched(), &options)).await;
+    let evidence = Box::pin(gather(connection.client_local(), &options)).await;
     let mut evidence = evidence.map_err(|error| problem(&error))?;
     add_repeats(app, &mut evidence).await;
     Ok(Arc::new(check(&evidence)))

@@ -81,6 +81,8 @@ struct Session {
     user: Option<String>,
     database: Option<String>,
     application: Option<String>,
+    /// Whether it is `pgprime run` that has it, for looking at the database: it is named `pgprime`.
+    is_own: bool,
     client_address: Option<String>,
     state: Option<String>,
     /// What it waits for: `Lock: relation`.
@@ -192,6 +194,7 @@ fn session(row: &Row, role: Role) -> Session {
         user: text("user"),
         database: text("database"),
         application: text("application").filter(|name| !name.is_empty()),
+        is_own: row.get::<_, Option<bool>>("is_own").unwrap_or(false),
         client_address: text("client_address"),
         state: text("state"),
         wait_event,
@@ -280,6 +283,7 @@ mod tests {
     fn waiting(pid: i32, blocked_by: &[i32]) -> Session {
         Session {
             pid,
+            is_own: false,
             user: None,
             database: None,
             application: None,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
 use crate::app::App;
+use crate::freshness::Health;
 use crate::live::Live;
 use crate::problem::Problem;
 use crate::security::{Reader, Role};
@@ -29,6 +30,7 @@ struct Listener {
     rounds: Option<watch::Receiver<Option<Arc<Round>>>>,
     alerts: Option<broadcast::Receiver<Change>>,
     ending: watch::Receiver<bool>,
+    stale_after: Duration,
     role: Role,
     _place: OwnedSemaphorePermit,
 }
@@ -56,6 +58,7 @@ pub(crate) async fn events(State(app): State<Arc<App>>, Reader(caller): Reader) 
         rounds,
         alerts: app.services.alerts.as_ref().map(|alerts| alerts.subscribe()),
         ending: app.ending.subscribe(),
+        stale_after: app.services.stale_after,
         role: caller.role,
         _place: place,
     };
@@ -83,7 +86,7 @@ impl Listener {
                     let now = self.live.borrow_and_update().clone();
                     now.and_then(|live| event("live", &*live))
                 }
-                round = next_round(&mut self.rounds) => event("health", &*values::health(&round.report, self.role)),
+                round = next_round(&mut self.rounds) => event("health", &Health::of(&round, self.stale_after, self.role)),
                 change = next_change(&mut self.alerts) => event("alert", &values::alert(change.alert, self.role)),
             };
             if event.is_some() {

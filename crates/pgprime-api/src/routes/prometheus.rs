@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use pgprime_monitor::export::{Exposed, prometheus_text};
+use pgprime_monitor::export::{Exposed, Watching, prometheus_text};
 use pgprime_monitor::pooler::{PoolerKind, PoolerReport, of_handle};
 
 use crate::app::App;
+use crate::looks::moment;
 use crate::problem::Problem;
 use crate::routes::cache;
-use crate::security::Reader;
+use crate::security::{Reader, Role};
 
 /// Metrics in Prometheus' text format
 #[utoipa::path(get, path = "/metrics", tag = "metrics",
@@ -29,8 +30,14 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, _: Reader) -> impl Into
     let poolers: Vec<&PoolerReport> = own.iter().chain(others).collect();
     let alerts = app.services.alerts.as_ref().map(|alerts| alerts.view());
     let cache = cache::opened(&app);
+    let health = app.health(Role::Read);
+    let watching = app.services.rounds.is_some().then(|| Watching {
+        last_round_at: round.as_ref().and_then(|round| moment(round.ended_at)),
+        stale_after: app.services.stale_after,
+    });
     let text = prometheus_text(&Exposed {
-        health: round.as_ref().map(|round| &*round.report),
+        health: health.as_ref().map(|health| &*health.report),
+        watching,
         poolers: &poolers,
         cache: cache.as_ref().map(|report| &report.store),
         alerts: alerts.as_ref(),

@@ -24,7 +24,8 @@ pub(crate) struct Replication {
     slots: Vec<Slot>,
     /// Where this server gets its data from, if it is a replica.
     receiver: Option<Receiver>,
-    /// How old the last transaction is that this replica has replayed; 0 when all that was received is replayed.
+    /// How old the last transaction is that this replica has replayed; 0 when all is replayed that was received, and it still
+    /// receives. Null on a primary, and on a replica that has replayed all and receives nothing: then nobody can tell.
     replay_delay_s: Option<f64>,
     /// What could not be seen, and how it can be.
     #[schema(value_type = Vec<Object>)]

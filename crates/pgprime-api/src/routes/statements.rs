@@ -7,10 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use jiff::{Timestamp, Zoned};
 use pgprime_advisor::Missing;
-use pgprime_advisor::history::{Coverage, History, Retention, StatementKey};
+use pgprime_advisor::history::{Coverage, Events, History, Retention, StatementKey, Totals};
 use pgprime_advisor::slow::{
-    self, Databases, Order, Period, PoolerFigures, PoolerStatements, ReportOptions, SlowError, SlowReport,
-    Snapshot,
+    self, Basis, Databases, IfNone, Order, Period, PoolerFigures, PoolerStatements, ReportOptions, SinceError,
+    SlowError, SlowReport, SlowStatement, Snapshot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,8 @@ const LIMIT_MAX: usize = 500;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Parameters {
-    /// A statement with at least this mean is slow, in milliseconds. Default 1000.
+    /// A statement with at least this mean is slow, in milliseconds. Default 1000. Only slow ones are told of; if none is,
+    /// the first of all in the same order, and `slow_count` is 0. With 0 all are told of.
     #[param(minimum = 0)]
     threshold_ms: Option<f64>,
     /// Statements at most. Default 20.
@@ -40,6 +41,19 @@ pub(crate) struct Parameters {
     order: Option<String>,
     /// Only what happened since: 15m, 24h, 7d, today, or a time. Default: all since the last reset.
     since: Option<String>,
+    /// Only what happened until then, written as `since`, which it needs. Default: now.
+    until: Option<String>,
+}
+
+/// Of which time.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Times {
+    /// Only what happened since: 15m, 24h, 7d, today, or a time. Default: all since the last reset.
+    since: Option<String>,
+    /// Only what happened until then, written as `since`, which it needs. Default: now.
+    until: Option<String>,
 }
 
 /// The slowest statements
@@ -67,9 +81,9 @@ pub(crate) async fn slow_queries(
         return Err(Problem::bad_request(format!("limit is 1 to {LIMIT_MAX}")));
     }
     let offset = parameters.offset.unwrap_or(0).min(1_000_000);
-    let since = parse_since(parameters.since.as_deref())?;
+    let span = Span::parse(parameters.since.as_deref(), parameters.until.as_deref())?;
     let snapshot = snapshot(&app).await?;
-    let (period, note) = period(&app, &snapshot, since).await?;
+    let (period, note) = period(&app, &snapshot, span).await?;
     let pooler = pooler_statements(&app).await;
     let options = ReportOptions {
         order,
@@ -77,6 +91,7 @@ pub(crate) async fn slow_queries(
         threshold_max_ms: None,
         limit: limit + offset,
         databases: Databases::Own,
+        if_none: IfNone::InOrder,
         pooler: pooler.as_deref(),
     };
     let mut report = slow::report(&snapshot, &period, &options);
@@ -90,12 +105,23 @@ pub(crate) async fn slow_queries(
 pub(crate) struct Detail {
     /// As in the list.
     #[schema(value_type = Object)]
-    statement: slow::SlowStatement,
-    /// What each recorded interval had of it, oldest first.
+    statement: SlowStatement,
+    /// Where its figures come from, as in the list.
+    #[schema(value_type = String)]
+    basis: Basis,
+    /// The beginning of the time that they are of.
+    #[schema(value_type = String, format = DateTime)]
+    start: Timestamp,
+    /// Its end.
+    #[schema(value_type = String, format = DateTime)]
+    end: Timestamp,
+    /// What each recorded interval of the time that was asked for had of it, oldest first.
     series: Vec<Point>,
     /// As clients of the built-in pooler met it; `null` without one, or where they did not send it.
     #[schema(value_type = Option<Object>)]
     pooler: Option<PoolerFigures>,
+    /// What limits the figures, in sentences.
+    notes: Vec<String>,
     /// What could not be seen.
     #[schema(value_type = Vec<Object>)]
     missing: Vec<Missing>,
@@ -115,40 +141,72 @@ struct Point {
 
 /// One statement with its past
 #[utoipa::path(get, path = "/api/v1/monitoring/slow-queries/{query_id}", tag = "statements",
-    params(("query_id" = String, Path, description = "pg_stat_statements' number")),
+    params(("query_id" = String, Path, description = "pg_stat_statements' number"), Times),
     responses((status = 200, body = Detail), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 503, body = Problem)))]
 pub(crate) async fn slow_query(
     State(app): State<Arc<App>>,
     _: Reader,
     Path(query_id): Path<String>,
+    Query(times): Query<Times>,
 ) -> Result<Json<Detail>, Problem> {
     let query_id: i64 =
         query_id.parse().map_err(|_| Problem::bad_request("query_id is a whole number of 64 bits"))?;
+    let span = Span::parse(times.since.as_deref(), times.until.as_deref())?;
     let snapshot = snapshot(&app).await?;
-    let period = slow::since_reset(&snapshot);
     let pooler = pooler_statements(&app).await;
-    let options = ReportOptions {
-        order: Order::Total,
-        threshold_ms: 1_000.0,
-        threshold_max_ms: None,
-        limit: usize::MAX,
-        databases: Databases::Own,
-        pooler: pooler.as_deref(),
-    };
-    let wanted = query_id.to_string();
-    let report = slow::report(&snapshot, &period, &options);
-    let statement = report.statements.into_iter().find(|statement| statement.query_id == wanted);
-    let statement = statement.ok_or_else(|| {
+    let (mut period, mut note) = period(&app, &snapshot, span).await?;
+    let mut found = one(&snapshot, &period, pooler.as_deref(), query_id);
+    if found.is_none() && period.basis == Basis::History {
+        // It rested then, and is known nevertheless.
+        period = slow::since_reset(&snapshot);
+        found = one(&snapshot, &period, pooler.as_deref(), query_id);
+        note = Some("No call of it was recorded in this time: the figures are all since the last reset.".to_owned());
+    }
+    let (report, statement) = found.ok_or_else(|| {
         Problem::not_found(format!("pg_stat_statements has no statement {query_id} of this database"))
     })?;
-    let keys = snapshot.identities.iter().map(|identity| identity.key);
-    let key = keys.into_iter().find(|key| key.query_id == query_id);
-    let series = match key {
-        Some(key) => series(&app, &snapshot, key).await?,
+    let series = match key(&snapshot, &period, &statement, query_id) {
+        Some(key) => series(&app, &snapshot, key, span).await?,
         None => Vec::new(),
     };
-    Ok(Json(Detail { pooler: statement.pooler.clone(), statement, series, missing: report.missing }))
+    Ok(Json(Detail {
+        pooler: statement.pooler.clone(),
+        statement,
+        basis: report.basis,
+        start: report.start,
+        end: report.end,
+        series,
+        notes: report.notes.into_iter().chain(note).collect(),
+        missing: report.missing,
+    }))
+}
+
+/// The statement as a report has it, which is taken from the report; of several roles', what took the most time.
+fn one(
+    snapshot: &Snapshot,
+    period: &Period,
+    pooler: Option<&PoolerStatements>,
+    query_id: i64,
+) -> Option<(SlowReport, SlowStatement)> {
+    let options = ReportOptions { threshold_ms: 0.0, limit: usize::MAX, pooler, ..ReportOptions::default() };
+    let mut report = slow::report(snapshot, period, &options);
+    let wanted = query_id.to_string();
+    let at = report.statements.iter().position(|statement| statement.query_id == wanted)?;
+    let statement = report.statements.swap_remove(at);
+    Some((report, statement))
+}
+
+/// The key of just this statement: other roles and databases may have one of the same number.
+fn key(snapshot: &Snapshot, period: &Period, statement: &SlowStatement, query_id: i64) -> Option<StatementKey> {
+    let of_period = period.totals.statements.iter().map(|totals| &totals.identity);
+    let mut known = of_period.chain(&snapshot.identities).filter(|identity| identity.key.query_id == query_id);
+    let is_same = known.find(|identity| {
+        identity.key.toplevel == statement.toplevel
+            && identity.key.database_oid == snapshot.server.database_oid
+            && identity.role == statement.role
+    });
+    is_same.map(|identity| identity.key)
 }
 
 fn unknown_order(name: &str) -> Problem {
@@ -157,16 +215,38 @@ fn unknown_order(name: &str) -> Problem {
     Problem::bad_request(format!("there is no order {name:?}; there are {}", known.join(", ")))
 }
 
-fn parse_since(text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-    let since = text.map(|text| slow::since(text, &Zoned::now())).transpose();
-    since.map_err(|error| Problem::bad_request(format!("since: {error}")))
+/// The time that is asked of; all since the last reset without a beginning, up to now without an end.
+#[derive(Clone, Copy)]
+struct Span {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl Span {
+    fn parse(since: Option<&str>, until: Option<&str>) -> Result<Self, Problem> {
+        let now = Zoned::now();
+        let since = since.map(|text| slow::since(text, &now)).transpose();
+        let since = since.map_err(|error| Problem::bad_request(format!("since: {error}")))?;
+        let until = match until.map(|text| slow::since(text, &now)).transpose() {
+            // What is to come has not been counted.
+            Err(SinceError::Future(_)) => None,
+            read => read.map_err(|error| Problem::bad_request(format!("until: {error}")))?,
+        };
+        match (since, until) {
+            (None, Some(_)) => Err(Problem::bad_request("until needs since: from when until then?")),
+            (Some(since), Some(until)) if until <= since => {
+                Err(Problem::bad_request("until is not later than since: that is no time at all"))
+            }
+            _ => Ok(Self { since, until }),
+        }
+    }
 }
 
 /// The counters of all statements; one reading serves all who ask within seconds.
 pub(crate) async fn snapshot(app: &App) -> Result<Arc<Snapshot>, Problem> {
     let look = async {
         let connection = app.connection().await?;
-        let snapshot = Box::pin(slow::snapshot_except(connection.client_unwatched(), &HashSet::new())).await;
+        let snapshot = Box::pin(slow::snapshot_except(connection.client_local(), &HashSet::new())).await;
         snapshot.map(Arc::new).map_err(problem)
     };
     app.statements.get(within(2 * LOOK_MAX, look)).await
@@ -184,45 +264,70 @@ fn problem(error: SlowError) -> Problem {
     }
 }
 
-/// What is recorded since then, and what has to be said of it.
+/// What is recorded of this time, and what has to be said of it.
 async fn period(
     app: &App,
     snapshot: &Arc<Snapshot>,
-    since: Option<Timestamp>,
+    span: Span,
 ) -> Result<(Period, Option<String>), Problem> {
-    let Some(since) = since else { return Ok((slow::since_reset(snapshot), None)) };
+    let Some(since) = span.since else { return Ok((slow::since_reset(snapshot), None)) };
     let Some(path) = app.services.statement_history.clone() else {
         return Ok((
             slow::since_reset(snapshot),
             Some("No history is kept: all since the last reset.".to_owned()),
         ));
     };
+    let until = span.until.unwrap_or(snapshot.reading.taken_at).min(snapshot.reading.taken_at);
     let (label, kept) = (app.services.label.clone(), Arc::clone(snapshot));
     let recorded = blocking(move || {
         let history = History::open(&path, Retention::default())?;
-        slow::recorded(&history, &kept.source(&label), since, kept.reading.taken_at)
+        slow::recorded(&history, &kept.source(&label), since, until)
     });
-    Ok(match recorded.await? {
-        Some(period) => {
-            let is_shorter = period.totals.coverage.start > since;
-            let note = is_shorter.then(|| "The history begins later than what was asked for.".to_owned());
+    Ok(match (recorded.await?, span.until) {
+        (Some(period), _) => {
+            let note = beyond(&period.totals.coverage, since, span.until);
             (period, note)
         }
-        None => {
+        // What happened in other times would be taken for this one.
+        (None, Some(_)) => (nothing(since, until), Some("Nothing is recorded of this time.".to_owned())),
+        (None, None) => {
             let note = "Nothing is recorded for this time yet: these are all counts since the last reset.";
             (slow::since_reset(snapshot), Some(note.to_owned()))
         }
     })
 }
 
-async fn series(app: &App, snapshot: &Arc<Snapshot>, key: StatementKey) -> Result<Vec<Point>, Problem> {
+/// How what is recorded differs from the time that was asked for.
+fn beyond(coverage: &Coverage, since: Timestamp, until: Option<Timestamp>) -> Option<String> {
+    let note = match until {
+        Some(until) if coverage.start < since && coverage.end > until => {
+            "One recorded interval is longer than the time that was asked for: it is told of as a whole."
+        }
+        _ if coverage.start > since => "The history begins later than what was asked for.",
+        _ => return None,
+    };
+    Some(note.to_owned())
+}
+
+fn nothing(start: Timestamp, end: Timestamp) -> Period {
+    let coverage = Coverage { start, end, recordings: 0, events: Events::default() };
+    Period { basis: Basis::History, totals: Totals { coverage, statements: Vec::new() }, previous: None }
+}
+
+async fn series(
+    app: &App,
+    snapshot: &Arc<Snapshot>,
+    key: StatementKey,
+    span: Span,
+) -> Result<Vec<Point>, Problem> {
     let Some(path) = app.services.statement_history.clone() else { return Ok(Vec::new()) };
     let (label, kept) = (app.services.label.clone(), Arc::clone(snapshot));
     let intervals = blocking(move || {
         let history = History::open(&path, Retention::default())?;
         let source = kept.source(&label);
         let Some(Coverage { start, end, .. }) = history.coverage(&source)? else { return Ok(Vec::new()) };
-        history.statement_series(&source, key, start, end)
+        let (from, to) = (span.since.unwrap_or(start), span.until.unwrap_or(end));
+        history.statement_series(&source, key, from, to)
     });
     let points = intervals.await?.into_iter().map(|interval| Point {
         at: interval.end,

@@ -18,7 +18,7 @@ use crate::security::Reader;
 pub(crate) async fn indexes(State(app): State<Arc<App>>, _: Reader) -> Result<Json<Arc<Indexes>>, Problem> {
     let look = async {
         let connection = app.connection().await?;
-        Indexes::look(connection.client_unwatched()).await.map(Arc::new)
+        Indexes::look(connection.client_local()).await.map(Arc::new)
     };
     app.indexes.get(within(REPORT_MAX, look)).await.map(Json)
 }
@@ -30,7 +30,7 @@ pub(crate) async fn indexes(State(app): State<Arc<App>>, _: Reader) -> Result<Js
 pub(crate) async fn bloat(State(app): State<Arc<App>>, _: Reader) -> Result<Json<Arc<SpaceReport>>, Problem> {
     let look = async {
         let connection = app.connection().await?;
-        let report = Box::pin(space::report(connection.client_unwatched(), &SpaceOptions::default())).await;
+        let report = Box::pin(space::report(connection.client_local(), &SpaceOptions::default())).await;
         report.map(Arc::new).map_err(unreadable)
     };
     app.space.get(within(REPORT_MAX, look)).await.map(Json)

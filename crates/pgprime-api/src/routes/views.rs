@@ -29,7 +29,7 @@ pub(crate) async fn views(
     let Some(declarations) = &app.services.declarations else { return Ok(Json(Views::default())) };
     let look = async {
         let connection = app.connection().await?;
-        Views::look(connection.client_unwatched(), declarations).await.map(Arc::new)
+        Views::look(connection.client_local(), declarations).await.map(Arc::new)
     };
     let views = app.views.get(within(2 * LOOK_MAX, look)).await?;
     Ok(Json(views.for_role(caller.role)))

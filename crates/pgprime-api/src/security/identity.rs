@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -27,7 +27,10 @@ pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     if let Err(seconds) = app.rates.count(address, Instant::now()) {
         return Problem::too_many(seconds).into_response();
     }
-    let mut caller = caller(&app, address, request.method(), request.headers());
+    if let Err(problem) = unambiguous(request.version(), request.headers()) {
+        return problem.into_response();
+    }
+    let mut caller = caller(&app, address, request.method(), request.uri(), request.headers());
     // What proxies speak upstream by default, and no browser and no curl.
     if request.version() < Version::HTTP_11 && !request.headers().contains_key(header::AUTHORIZATION) {
         caller = Err(refused("send a token: Authorization: Bearer …, or speak HTTP/1.1"));
@@ -36,7 +39,24 @@ pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     next.run(request).await
 }
 
-fn caller(app: &App, address: IpAddr, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// What says who asks and whom must be said once: a proxy in front may have looked at the other one.
+fn unambiguous(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let count = |name: HeaderName| headers.get_all(name).iter().count();
+    match (count(header::HOST), count(header::AUTHORIZATION)) {
+        (0, _) if version >= Version::HTTP_11 => Err(Problem::bad_request("the header Host is missing")),
+        (2.., _) => Err(Problem::bad_request("the header Host comes twice")),
+        (_, 2..) => Err(Problem::bad_request("the header Authorization comes twice")),
+        _ => Ok(()),
+    }
+}
+
+fn caller(
+    app: &App,
+    address: IpAddr,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
     let is_loopback = address.is_loopback();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
@@ -48,12 +68,15 @@ fn caller(app: &App, address: IpAddr, method: &Method, headers: &HeaderMap) -> R
     let role = role.ok_or_else(|| refused("send a token: Authorization: Bearer …"))?;
     // Without a token, the name in the request is what tells a page of ours from somebody else's.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !app.is_own_host(host) {
+    // One in the request's line counts as well, and before that.
+    let asked = uri.authority().map_or(host, |authority| authority.as_str());
+    if !app.is_own_host(host) || !app.is_own_host(asked) {
         return Err(Problem::forbidden(
             "the name in Host is not one of this machine: add it to hosts in [api]",
         ));
     }
-    if method != Method::GET && method != Method::HEAD && is_foreign(headers, host) {
+    let is_reading = [Method::GET, Method::HEAD].contains(method);
+    if (!is_reading && is_foreign(headers, host)) || is_drawn_in(headers) {
         return Err(Problem::forbidden("the request comes from a page of another site"));
     }
     Ok(Caller { name: "loopback".to_owned(), role, address, is_loopback })
@@ -64,6 +87,13 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"]
         .iter()
         .any(|name| headers.contains_key(*name))
+}
+
+/// Whether a browser says that a page of another site wants it, other than by a link that somebody follows. Such a page
+/// could not read the answer, and yet keep the database busy.
+fn is_drawn_in(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    is("sec-fetch-site", "cross-site") && !is("sec-fetch-mode", "navigate")
 }
 
 /// Whether a browser says that it comes from elsewhere.

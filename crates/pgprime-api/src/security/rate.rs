@@ -1,7 +1,9 @@
 //! How often one address may ask.
+//!
+//! Of IPv6 it is the network of 64 bits that counts: whoever has one address has all of it.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ impl Rates {
 
     /// Counts a request; the seconds after which the address may ask again, if it has asked too often.
     pub(crate) fn count(&self, address: IpAddr, now: Instant) -> Result<(), u64> {
+        let address = network(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= ADDRESSES_MAX && !counts.contains_key(&address) {
             counts.retain(|_, (began, _)| now.saturating_duration_since(*began) < WINDOW);
@@ -43,6 +46,13 @@ impl Rates {
     }
 }
 
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +65,8 @@ mod tests {
         assert_eq!(rates.count(address(1), now + Duration::from_secs(20)), Err(40));
         assert!(rates.count(address(2), now).is_ok());
         assert!(rates.count(address(1), now + WINDOW).is_ok());
+        let [one, neighbour, other] = ["2001:db8::1", "2001:db8::2:1", "2001:db8:0:1::1"];
+        let count = |address: &str| rates.count(address.parse().unwrap(), now).is_ok();
+        assert!(count(one) && count(neighbour) && !count(one) && count(other));
     }
 }

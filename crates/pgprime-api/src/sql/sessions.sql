@@ -3,6 +3,8 @@ SELECT /* pgprime */
     a.usename::text AS user,
     a.datname::text AS database,
     a.application_name AS application,
+    -- As `pgprime run` calls its sessions.
+    a.application_name = 'pgprime' AND a.backend_type = 'client backend' AS is_own,
     host(a.client_addr) AS client_address,
     a.backend_type,
     a.state,

@@ -1,5 +1,8 @@
 //! What the endpoints answer.
 
+use std::time::{Duration, Instant};
+
+use pgprime_cluster::{Cluster, ClusterOptions};
 use serde_json::Value;
 
 use crate::support::{cluster, start};
@@ -48,6 +51,35 @@ async fn tables_connections_and_replication_are_told() {
     let replication = api.get("/api/v1/monitoring/replication").await.json();
     assert_eq!(replication["in_recovery"], false);
     assert_eq!(replication["receiver"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_replica_tells_its_own_delay_while_it_receives() {
+    let cluster = Cluster::start(&ClusterOptions::default().with_replicas(1)).unwrap();
+    cluster.wait_for_replay().unwrap();
+    let mut config = super::support::config();
+    config.url = cluster.replicas()[0].url("postgres");
+    let services = pgprime_api::Services {
+        database: pgprime_api::LazyDatabase::new(config),
+        ..super::support::services().await
+    };
+    let api =
+        pgprime_api::ApiConfig::from_toml("listen = '127.0.0.1:0'\nrequests_per_minute = 100000").unwrap();
+    let api = super::support::serve(pgprime_api::Api::bind(api, services).await.unwrap());
+    let until = async |delay: Value, status: Value| {
+        let begun = Instant::now();
+        loop {
+            let told = api.get("/api/v1/monitoring/replication").await.json();
+            if told["replay_delay_s"] == delay && told["receiver"]["status"] == status {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{told}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    until(Value::from(0.0), Value::from("streaming")).await;
+    cluster.primary().kill();
+    until(Value::Null, Value::Null).await;
 }
 
 #[tokio::test]

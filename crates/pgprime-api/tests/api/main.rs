@@ -4,11 +4,16 @@
 
 mod answers;
 mod bad_input;
+mod connections;
 mod documented;
+mod http;
 mod live;
 mod metrics;
 mod outage;
+mod own;
 mod security;
+mod stale;
+mod statements;
 mod support;
 mod tls;
 mod values;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as format from '../../lib/format.js';
-import { byGroup, countByStatus, trendDirection, trendText, verdict, worstFirst } from '../../lib/health.js';
+import { byGroup, countByStatus, staleReason, trendDirection, trendText, verdict, worstFirst } from '../../lib/health.js';
 import { carried, customRange, formatRoute, parseRoute, rangeOf } from '../../lib/route.js';
 import { filtered, formatSort, nextSort, parseSort, sorted, toCsv, toJson } from '../../lib/rows.js';
 import { ofPooler, OVERVIEW_CHARTS, pointsOf, seriesNames } from '../../lib/series.js';
@@ -265,6 +265,12 @@ test('health: the worst first, and in words', () => {
   assert.equal(verdict([CHECKS[0]]), 'All well');
   assert.equal(trendText(CHECKS[1]), '71 % → 86 % in 1 h; critical in about 40 min at this pace');
   assert.equal(trendText(CHECKS[0]), '');
+  const stale = { age_s: 90, reason: 'old' };
+  assert.equal(staleReason({ checks: CHECKS }), null);
+  assert.equal(staleReason({ checks: CHECKS, stale }), 'old');
+  assert.equal(staleReason({ checks: CHECKS, stale }, { stale: null }), null, 'rounds go on again');
+  assert.equal(staleReason({ checks: CHECKS, stale: null }, { stale }), 'old');
+  assert.equal(staleReason({ checks: CHECKS, stale }, { status: 'ok' }), 'old', 'an older server says nothing of it');
   assert.deepEqual(CHECKS.map(trendDirection), [null, 'rising', null, null]);
   assert.deepEqual(
     byGroup(CHECKS).map(([group, checks]) => [group, checks.length]),

@@ -40,7 +40,7 @@ pub(crate) fn cluster() -> &'static Cluster {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     end: oneshot::Sender<()>,
-    served: JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<()>,
 }
 
 /// What came back.
@@ -95,7 +95,7 @@ impl Running {
     /// Ends it and waits until it has.
     pub(crate) async fn end(self) {
         drop(self.end);
-        self.served.await.unwrap().unwrap();
+        self.served.await.unwrap();
     }
 
     /// A request whose answer goes on.
@@ -111,6 +111,16 @@ impl Running {
             assert!(stream.read().await, "no answer: {:?}", stream.text);
         }
         stream
+    }
+
+    /// Sends these bytes and reads one answer, whose length is said or which ends with the connection.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // It may be refused before all of it is sent, and closed with the rest unread.
+        drop(stream.write_all(bytes).await);
+        let mut answer = Vec::new();
+        while !is_whole(&answer) && stream.read_buf(&mut answer).await.is_ok_and(|count| count > 0) {}
+        parse(&answer)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -192,6 +202,13 @@ impl Stream {
         tokio::time::timeout(PATIENCE, async { while self.read().await {} }).await.expect("it ends");
         &self.text
     }
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.is_some_and(|length| body.len() >= length.parse().unwrap())
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Answer {

@@ -1,6 +1,6 @@
 //! All of it together: a pooler with a client, watching, alerts, history, views, figures and a cache.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(crate) struct World {
     monitor: MonitorHandle,
     alerts: Arc<AlertCenter>,
     serving: Option<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The built-in pooler as a source of rounds.
@@ -104,13 +104,18 @@ impl World {
         };
         let config = ApiConfig::from_toml(&format!("listen = '127.0.0.1:0'\n{lines}")).unwrap();
         let api = serve(Api::bind(config, services).await.unwrap());
-        Self { api, pooler, database, monitor, alerts, serving: Some(serving), _folder: folder }
+        Self { api, pooler, database, monitor, alerts, serving: Some(serving), folder }
     }
 
     /// A session through the pooler.
     pub(crate) async fn client(&self) -> Client {
         let port = self.pooler.port();
         connect(&format!("postgres://app@127.0.0.1:{port}/{}", self.database)).await
+    }
+
+    /// The file of what statements did.
+    pub(crate) fn statement_history(&self) -> PathBuf {
+        self.folder.path().join("statements.sqlite")
     }
 
     /// Ends everything in order.

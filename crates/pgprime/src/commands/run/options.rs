@@ -10,7 +10,7 @@ use clap::Args;
 #[command(
     after_help = "Example: DATABASE_URL=postgresql://app:password@127.0.0.1:5432/insurance pgprime run\n\
     Applications connect to the pooler (port 6432), people look at http://127.0.0.1:8000, programs ask \
-    http://127.0.0.1:8000/api/v1/monitoring/… \n\
+    http://127.0.0.1:8000/api/v1/monitoring/…\n\
     SIGHUP reads the pooler's settings again. SIGTERM waits until clients have gone, a second one does not; SIGINT ends when no transaction is open.\n\
     Exit codes: 0 ended as asked, 2 wrong usage or configuration"
 )]

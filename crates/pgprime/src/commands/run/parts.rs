@@ -15,16 +15,15 @@ use pgprime_pooler::settings::Config;
 use pgprime_views::{Declarations, Figures};
 
 use super::options::Arguments;
-use crate::config::Configuration;
-use crate::history_file::default_path;
+use crate::config::{CacheSection, Configuration, DatabaseSection, HistorySection};
+use crate::history_file;
 
-/// Connections of this process to the database, besides the pooler's: few, as they are for looking only.
+/// Connections for anything else than looking, which nothing here does so far.
 const MAIN_CONNECTIONS: u32 = 2;
-const ADMIN_CONNECTIONS: u32 = 4;
 /// Where the built-in pooler listens, as PgBouncer does.
 const POOLER_PORT: &str = "6432";
-/// The built-in cache of the dashboard's figures.
-const FIGURE_BYTES_MAX: usize = 16 << 20;
+/// A round that ended more intervals ago than these tells nothing any more.
+const INTERVALS_MAX: u32 = 3;
 
 /// Who refreshes the declared views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +49,9 @@ pub(crate) struct Parts {
     pub(super) figures: Figures,
     pub(super) schedule: Schedule,
     pub(super) redis_url: Option<String>,
+    pub(super) history: HistorySection,
+    pub(super) cache: CacheSection,
+    pub(super) limits: DatabaseSection,
     /// The folder of all histories.
     pub(super) state: PathBuf,
 }
@@ -97,8 +99,11 @@ impl Parts {
             declarations: read_views(&configuration).with_context(named)?,
             figures: read_figures(&configuration).with_context(named)?,
             schedule: Schedule::Ours,
+            state: state_folder(arguments, &configuration)?,
             redis_url: std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()),
-            state: state_folder(arguments)?,
+            history: file.history.clone(),
+            cache: file.cache.clone(),
+            limits: file.database.clone(),
             url,
         })
     }
@@ -124,6 +129,9 @@ impl Parts {
             figures: Figures::read(config)?,
             schedule: Schedule::Others,
             redis_url: None,
+            history: HistorySection::default(),
+            cache: CacheSection::default(),
+            limits: DatabaseSection::default(),
             state: state.to_owned(),
         })
     }
@@ -131,18 +139,24 @@ impl Parts {
     /// The pools of this process, for looking at the database.
     pub(super) fn database(&self) -> DatabaseConfig {
         let mut config = DatabaseConfig::new(&self.url);
+        // By this name the dashboard knows its own sessions.
+        config.application_name = Some("pgprime".to_owned());
         config.pool_min = Some(0);
         config.pool_max = Some(MAIN_CONNECTIONS);
-        config.admin.size = Some(ADMIN_CONNECTIONS);
-        // Advice on indexes plans every statement of the workload; nobody waits for it but who has asked.
-        config.admin.statement_timeout = Duration::from_secs(120);
+        config.admin.size = Some(self.limits.connections_max);
+        config.admin.statement_timeout = self.limits.statement_timeout;
         config
+    }
+
+    /// How old the last round may be: a round may take longer than the interval.
+    pub(super) fn stale_after(&self) -> Duration {
+        INTERVALS_MAX * self.health.interval.max(self.health.timeout)
     }
 
     /// Further ones, for the dashboard's figures, with a cache.
     pub(super) fn cached_database(&self) -> DatabaseConfig {
         let mut cache = ResultCacheConfig::default();
-        cache.cache.memory_bytes_max = FIGURE_BYTES_MAX;
+        cache.cache.memory_bytes_max = self.cache.memory_bytes_max();
         cache.cache.redis = self.redis_url.clone().map(RedisConfig::new);
         let mut config = self.database();
         config.redis_url = self.redis_url.clone();
@@ -180,10 +194,9 @@ fn read_figures(configuration: &Configuration) -> anyhow::Result<Figures> {
     }
 }
 
-fn state_folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    let folder = arguments.state.clone().or_else(|| default_path()?.parent().map(Path::to_owned));
-    let Some(folder) = folder else {
-        bail!("there is no home folder for histories: name a folder with --state");
+fn state_folder(arguments: &Arguments, configuration: &Configuration) -> anyhow::Result<PathBuf> {
+    let Some(folder) = arguments.state.clone().or_else(|| history_file::folder(configuration)) else {
+        bail!("there is no home folder for histories: name one with --state or [history] directory");
     };
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;

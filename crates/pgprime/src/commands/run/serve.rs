@@ -13,7 +13,7 @@ use super::parts::Parts;
 use super::reload;
 use super::system::System;
 use crate::commands::pooler::default_workers;
-use crate::{exit, logging};
+use crate::{exit, logging, service_manager};
 
 /// Threads for everything but the pooler: none of it is on the way of a request.
 const THREADS: usize = 2;
@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     runtime.spawn(reload::on_hangup(arguments.clone(), handle.clone()));
     announce(system.as_ref(), handle.as_ref());
+    service_manager::tell_ready();
     match pooler {
         // It heeds the signals itself.
         Some(pooler) => pooler.run()?,

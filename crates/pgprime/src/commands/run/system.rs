@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use pgprime_api::{Api, LazyDatabase, Services};
-use pgprime_monitor::alerts::{AlertCenter, AlertSink};
+use pgprime_monitor::alerts::{AlertCenter, AlertSettings, AlertSink};
 use pgprime_monitor::health::Place;
-use pgprime_monitor::history::{HistorySink, Retention, SeriesStore};
+use pgprime_monitor::history::{HistorySink, SeriesStore};
 use pgprime_monitor::pooler::PoolerKind;
 use pgprime_monitor::watch::{Console, Monitor, MonitorHandle, PoolerSource, RoundSink, WatchConfig};
 use pgprime_pooler::Handle;
@@ -29,7 +29,7 @@ pub(crate) struct System {
     monitor: MonitorHandle,
     alerts: Arc<AlertCenter>,
     background: JoinSet<()>,
-    api: JoinHandle<std::io::Result<()>>,
+    api: JoinHandle<()>,
     end_api: oneshot::Sender<()>,
     pub(crate) address: String,
 }
@@ -41,14 +41,15 @@ impl System {
         let cached = LazyDatabase::new(parts.cached_database());
         let (label, host) = label(&parts.url).await;
         let now = Timestamp::now();
-        let series = SeriesStore::open(&parts.state.join("series.sqlite"), Retention::default(), now);
+        let series = SeriesStore::open(&parts.state.join("series.sqlite"), parts.history.of_series(), now);
         // A disk that is full must not keep anybody from being told of it.
         let series =
             series.inspect_err(|error| tracing::error!(%error, "no history is kept")).ok().map(Arc::new);
-        let alerts = AlertCenter::start(parts.alerts.clone(), Some(&parts.state.join("alerts.sqlite")), now);
+        let rules = named(parts.alerts.clone(), &database, &label);
+        let alerts = AlertCenter::start(rules.clone(), Some(&parts.state.join("alerts.sqlite")), now);
         let alerts = alerts.or_else(|error| {
             tracing::error!(%error, "alerts are forgotten at a restart");
-            AlertCenter::start(parts.alerts.clone(), None, now)
+            AlertCenter::start(rules, None, now)
         });
         let alerts = Arc::new(alerts?);
         let monitor = watch(parts, &database, &cached, &host, pooler.as_ref(), series.as_ref(), &alerts)?;
@@ -56,7 +57,12 @@ impl System {
         // What has begun ends with this, also when something after it cannot.
         let mut background = JoinSet::new();
         background.spawn(open(database.clone(), cached.clone()));
-        background.spawn(recorder::record(database.clone(), statements.clone(), label.clone()));
+        background.spawn(recorder::record(
+            database.clone(),
+            statements.clone(),
+            label.clone(),
+            parts.history.clone(),
+        ));
         if parts.schedule == Schedule::Ours && !parts.declarations.views().is_empty() {
             background.spawn(schedule(parts.declarations.clone(), parts.url.clone(), cached.clone()));
         }
@@ -64,6 +70,9 @@ impl System {
             statement_history: Some(statements),
             pooler,
             rounds: Some(monitor.rounds()),
+            stale_after: parts.stale_after(),
+            statements_kept: parts.cache.statements_ttl,
+            advice_kept: parts.cache.advice_ttl,
             alerts: Some(Arc::clone(&alerts)),
             series,
             has_pgbouncer: parts.pgbouncer_url.is_some() && parts.console_of == PoolerKind::Pgbouncer,
@@ -91,6 +100,15 @@ impl System {
             tracing::warn!("some requests were cut off at the end");
         }
     }
+}
+
+/// Where nobody says what messages call the database, it is what it is: alerts of two databases must not be taken for one.
+fn named(mut alerts: AlertSettings, database: &LazyDatabase, label: &str) -> AlertSettings {
+    let source = &mut alerts.channels.sender.source;
+    if source.is_empty() {
+        *source = database.name().map_or_else(|| label.to_owned(), |name| format!("{name} at {label}"));
+    }
+    alerts
 }
 
 /// Host and port as histories name the database, and the host. A database that is away is named by its URL.
