@@ -8,7 +8,14 @@ SELECT /* pgprime: the server, and what helps with advice */
     EXISTS (SELECT FROM pg_available_extensions WHERE name = 'hypopg') AS hypopg_is_available,
     (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
         WHERE e.extname = 'pg_trgm') AS trigram_schema,
-    (SELECT datcollate IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database()) AS collation_is_c,
+    -- The provider exists since version 15: libc's names are not what ICU sorts by, and the built-in one (since 17) sorts
+    -- by code point whatever its locale.
+    (
+        SELECT CASE coalesce(to_jsonb(d) ->> 'datlocprovider', 'c')
+            WHEN 'c' THEN d.datcollate IN ('C', 'POSIX') ELSE to_jsonb(d) ->> 'datlocprovider' = 'b' END
+        FROM pg_database d
+        WHERE d.datname = current_database()
+    ) AS collation_is_c,
     current_setting('block_size')::int4 AS block_bytes,
     current_setting('seq_page_cost')::float8 AS seq_page_cost,
     current_setting('random_page_cost')::float8 AS random_page_cost,

@@ -7,7 +7,12 @@ SELECT /* pgprime: tables $1 with their partitions, sizes and writes */
     sum(pg_stat_get_tuples_updated(c.oid) - pg_stat_get_tuples_hot_updated(c.oid))::float8 AS updated,
     sum(pg_stat_get_tuples_hot_updated(c.oid))::float8 AS hot_updated,
     max(parts.level)::int4 AS partition_levels,
-    count(*) FILTER (WHERE c.reltuples < 0) AS never_analyzed,
+    count(*) FILTER (
+        WHERE c.reltuples < 0
+            -- Version 13 has 0 rows in 0 pages instead, of which some were counted.
+            OR c.reltuples = 0 AND c.relpages = 0 AND pg_stat_get_live_tuples(c.oid) > 0
+                AND current_setting('server_version_num')::int4 < 140000
+    ) AS never_analyzed,
     array_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname) ORDER BY n.nspname, c.relname)
         FILTER (WHERE t.relkind = 'p') AS partitions
 FROM pg_class t

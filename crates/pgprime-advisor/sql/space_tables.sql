@@ -12,7 +12,9 @@ SELECT /* pgprime: tables, their sizes and what the server counts of them; $1 ar
         JOIN pg_namespace rn ON rn.oid = r.relnamespace
         WHERE r.oid = pg_partition_root(c.oid)
     ) END AS partition_root,
-    c.reltuples::float8 AS reltuples,
+    -- Version 13 says 0 where later ones say -1: of a table that was never looked at.
+    CASE WHEN c.reltuples = 0 AND c.relpages = 0 AND current_setting('server_version_num')::int4 < 140000 THEN -1
+        ELSE c.reltuples END::float8 AS reltuples,
     c.relpages::int8 AS relpages,
     CASE WHEN c.oid <> ALL ($1) THEN pg_relation_size(c.oid) END AS heap_bytes,
     t.oid AS toast_oid,

@@ -124,12 +124,17 @@ impl History {
             .map_err(|error| self.error(error))
     }
 
-    /// The interval that was recorded last, as kept; None when there is none.
+    /// The last interval, as kept, that has a part between two moments; None when there is none.
     ///
     /// # Errors
     /// [`HistoryError`].
-    pub fn last_coverage(&self, source: &SourceKey) -> Result<Option<Coverage>, HistoryError> {
-        query::last_coverage(&self.connection, source).map_err(|error| self.error(error))
+    pub fn coverage_around(
+        &self,
+        source: &SourceKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Coverage>, HistoryError> {
+        query::coverage_around(&self.connection, source, from, to).map_err(|error| self.error(error))
     }
 
     /// What one statement did, interval by interval, oldest first.

@@ -26,6 +26,7 @@ pub use pooler::{PoolerCapture, PoolerFigures, PoolerRepeat, PoolerStatement, Po
 pub use read::{snapshot, snapshot_except};
 pub use render::{missing as missing_text, text as report_text};
 pub use repeats::RepeatHint;
-pub use report::{Databases, Order, ReportOptions, SlowReport, SlowStatement, Sums, Trend, report};
+pub use report::{Databases, IfNone, Order, ReportOptions, SlowReport, SlowStatement, Sums, Trend, report};
 pub use since::{SinceError, since};
 pub use snapshot::{Hidden, Server, Snapshot, Tracking};
+pub use text::is_own;

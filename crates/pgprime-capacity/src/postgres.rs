@@ -16,7 +16,7 @@ mod value;
 pub use compare::{Comparison, LiveSetting, Status, compare};
 pub use recommendation::{Accepted, Recommendation, Section};
 pub use request::{Machine, SettingsError, SettingsRequest, Storage, Workload};
-pub use value::Value;
+pub use value::{Value, in_unit};
 
 /// Every setting that [`recommend`] may give a value to, in any version.
 pub const SETTING_NAMES: &[&str] = &[

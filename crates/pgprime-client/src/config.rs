@@ -41,6 +41,8 @@ pub use sizes::{LiveLimits, PoolSize, Sizes};
 pub struct DatabaseConfig {
     /// The main database: a URL or libpq's keywords, TLS parameters included (`DATABASE_URL`).
     pub url: String,
+    /// What sessions are called (`application_name`) where the URLs do not say it. Default `pgprime-client`.
+    pub application_name: Option<String>,
     /// A replica for reads (`DATABASE_READ_URL`). Without one, reads go to the main database.
     pub read_url: Option<String>,
     /// Where results are cached (`REDIS_URL`). Kept for the cache; the pools do not use it.
@@ -107,6 +109,7 @@ impl DatabaseConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            application_name: None,
             read_url: None,
             redis_url: None,
             pool_min: None,
@@ -224,12 +227,17 @@ impl DatabaseConfig {
 
     /// Where the main database is.
     pub(crate) fn endpoint(&self) -> Result<(Endpoint, Tls), ConfigError> {
-        endpoint("DATABASE_URL", &self.url)
+        self.endpoint_of("DATABASE_URL", &self.url)
     }
 
     /// Where the replica is.
     pub(crate) fn read_endpoint(&self) -> Result<Option<(Endpoint, Tls)>, ConfigError> {
-        self.read_url.as_deref().map(|url| endpoint("DATABASE_READ_URL", url)).transpose()
+        self.read_url.as_deref().map(|url| self.endpoint_of("DATABASE_READ_URL", url)).transpose()
+    }
+
+    fn endpoint_of(&self, name: &'static str, url: &str) -> Result<(Endpoint, Tls), ConfigError> {
+        let (endpoint, tls) = endpoint(name, url)?;
+        Ok((endpoint.called(self.application_name.as_deref()), tls))
     }
 
     /// What sessions of a pool are told.

@@ -220,8 +220,7 @@ impl OpenRequest<'_> {
         if attrs == SessionAttrs::Any {
             return Ok(());
         }
-        let sql =
-            "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
+        let sql = "SELECT /* pgprime */ pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
         let rows = client.simple_query(sql).await;
         let rows = rows.map_err(|error| classify(self.endpoint.describe(host), &error))?;
         let column = |index| rows.iter().find_map(|row| cell(row, index));

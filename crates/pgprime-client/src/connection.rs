@@ -297,6 +297,15 @@ impl Connection {
         &self.executor.client
     }
 
+    /// As [`Connection::client_unwatched`], for transactions that change nothing but what ends with them (`SET LOCAL`). When
+    /// the connection goes back, what is left open is rolled back; settings, cursors and locks of the session are not reset,
+    /// which spares the database eight statements.
+    pub fn client_local(&self) -> &Client {
+        // A request that never ends: nobody gets the connection before it was looked at.
+        drop(self.executor.state.request());
+        &self.executor.client
+    }
+
     /// As [`Connection::client`], for what writes no table that results are kept of, or tells the cache of it by itself
     /// (`Database::cache`): nothing is given up for it.
     pub fn client_unwatched(&self) -> &Client {

@@ -47,7 +47,7 @@ const READ_BREAKER: Duration = Duration::from_millis(250);
 const REPLICA_START_MAX: Duration = Duration::from_secs(2);
 
 /// What the database itself says of its limits.
-const LIMITS: &str = "SELECT name, setting::bigint FROM pg_catalog.pg_settings WHERE name IN \
+const LIMITS: &str = "SELECT /* pgprime */ name, setting::bigint FROM pg_catalog.pg_settings WHERE name IN \
                       ('max_connections', 'superuser_reserved_connections', 'reserved_connections')";
 
 /// A database with its pools: main, read and admin. Clones are the same.

@@ -113,6 +113,14 @@ impl Endpoint {
         draft.finish()
     }
 
+    /// With this name for its sessions, where it has none of its own.
+    pub(crate) fn called(mut self, name: Option<&str>) -> Self {
+        if let Some(name) = name.filter(|_| self.config.get_application_name() == Some(APPLICATION_NAME)) {
+            self.config.application_name(name);
+        }
+        self
+    }
+
     /// What the driver needs for one server; the caller adds `options`, TLS mode and address.
     pub(crate) fn config(&self) -> Config {
         self.config.clone()
@@ -393,6 +401,11 @@ mod tests {
             assert_eq!(endpoint.config().get_password(), Some(&b"secret"[..]));
             assert_eq!(endpoint.config().get_application_name(), Some("pgprime-client"));
         }
+        let called = |text: &str| {
+            parse(text).called(Some("pgprime")).config().get_application_name().map(str::to_owned)
+        };
+        assert_eq!(called("postgres://a/d").as_deref(), Some("pgprime"));
+        assert_eq!(called("postgres://a/d?application_name=mine").as_deref(), Some("mine"));
         assert_eq!(url.hosts, keywords.hosts);
         assert_eq!(url.hosts[1].place, Place::Address("::1".parse().unwrap()));
     }

@@ -73,7 +73,9 @@ fn refuses_options(error: &ConnectError) -> bool {
 }
 
 async fn has_probe(client: &Client, token: &str) -> Result<bool, tokio_postgres::Error> {
-    let rows = client.simple_query("SELECT pg_catalog.current_setting('pgprime.probe', true)").await?;
+    let rows = client
+        .simple_query("SELECT /* pgprime */ pg_catalog.current_setting('pgprime.probe', true), 'pgprime'")
+        .await?;
     Ok(rows.iter().find_map(|row| cell(row, 0)) == Some(token))
 }
 
@@ -92,9 +94,12 @@ async fn has_named_statements(client: &Client) -> Result<bool, tokio_postgres::E
 }
 
 async fn is_renamed(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let text = format!("SELECT 1 /* pgprime {:016x} */", fastrand::u64(..));
+    let text = format!("SELECT /* pgprime {:016x} */ 1, 'pgprime'", fastrand::u64(..));
     let statement = client.prepare(&text).await?;
-    let look_up = format!("SELECT name FROM pg_catalog.pg_prepared_statements WHERE statement = '{text}'");
+    let look_up = format!(
+        "SELECT /* pgprime */ name FROM pg_catalog.pg_prepared_statements WHERE statement = '{}'",
+        text.replace('\'', "''")
+    );
     let rows = client.simple_query(&look_up).await;
     // Closed within the transaction, so that it does not stay in a session that others use.
     drop(statement);

@@ -15,11 +15,11 @@ use crate::pool::Pool;
 
 /// Where the server is in the WAL: what it has replayed as a replica, else what it has flushed. A replica gets no more than
 /// that; what open transactions have written beyond is nobody's data yet.
-const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+const POSITION: &str = "SELECT /* pgprime */ CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
                         ELSE pg_catalog.pg_current_wal_flush_lsn() END";
 
 /// Where the server's WAL ends. A commit that does not wait for the disk lies before it, too.
-const END: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+const END: &str = "SELECT /* pgprime */ CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
                    ELSE pg_catalog.pg_current_wal_insert_lsn() END";
 
 /// Bytes of a page of the WAL, and of the header it begins with (PostgreSQL's `XLOG_BLCKSZ` as it is built everywhere, and

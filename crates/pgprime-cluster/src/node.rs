@@ -277,6 +277,29 @@ impl Node {
         self.psql("postgres", &format!("CREATE DATABASE \"{name}\"")).map(drop)
     }
 
+    /// Waits until the server's statistics hold what sessions did that have ended before this call. From version 15 on
+    /// they do at once; before it a collector writes them into files that others read for half a second.
+    ///
+    /// # Errors
+    /// [`ClusterError::Sql`].
+    pub fn wait_for_statistics(&self, database: &str) -> Result<(), ClusterError> {
+        if self.installation.version_major() >= 15 {
+            return Ok(());
+        }
+        // The collector takes reports in their order, so what it heard before this ANALYZE is there with it.
+        let wait = "DO $$
+            DECLARE began timestamptz := clock_timestamp();
+            BEGIN
+                ANALYZE pg_catalog.pg_am;
+                LOOP
+                    PERFORM pg_stat_clear_snapshot();
+                    EXIT WHEN pg_stat_get_last_analyze_time('pg_catalog.pg_am'::regclass) >= began;
+                    PERFORM pg_sleep(0.02);
+                END LOOP;
+            END $$";
+        self.psql(database, wait).map(drop)
+    }
+
     /// On a replica: waits until it has replayed everything committed on the primary before this call.
     ///
     /// # Errors

@@ -17,10 +17,11 @@ use crate::catalog::{
 const OBJECTS_MAX: usize = 200_000;
 
 /// One snapshot for all queries; nothing of it stays in the session.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-    SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '1s'";
+const BEGIN: &str = "BEGIN /* pgprime */ ISOLATION LEVEL REPEATABLE READ, READ ONLY, NOT DEFERRABLE;
+    SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '10s'; SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = '1s'";
 /// With an empty path, definitions name the schema of everything.
-const QUALIFY: &str = "SET LOCAL search_path = ''; SET LOCAL quote_all_identifiers = off";
+const QUALIFY: &str =
+    "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = ''; SET /* pgprime */ LOCAL \"QUOTE_ALL_IDENTIFIERS\" = off";
 
 /// The first version that has bodies of SQL bound to what they name.
 const BOUND_VERSION: i32 = 140_000;

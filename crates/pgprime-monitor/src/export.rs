@@ -11,5 +11,5 @@ mod rules;
 mod tests;
 
 pub use grafana::grafana_dashboard;
-pub use metrics::{Exposed, prometheus_text};
+pub use metrics::{Exposed, Watching, prometheus_text};
 pub use rules::prometheus_rules;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-pub use console::Console;
+pub use console::{Console, ConsoleMet};
 pub use round::Round;
 pub use watcher::{CacheSource, PoolerReading, PoolerSource, WatchConfig, Watcher};
 

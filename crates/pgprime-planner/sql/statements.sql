@@ -15,7 +15,7 @@ WITH /* pgprime: service times of this database's statements, pooled by kind wit
     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND calls > 0
         AND {toplevel}
-        AND query NOT LIKE '%/* pgprime: %'
+        AND query NOT LIKE '%/* pgprime%'
 ), kinds AS (
     SELECT
         calls, total_ms, mean_ms, stddev_ms,

@@ -12,6 +12,7 @@ mod mix;
 mod roles;
 mod server;
 mod session;
+mod settings;
 mod statements;
 
 use serde::Serialize;
@@ -25,6 +26,7 @@ pub use missing::Missing;
 pub use mix::Mix;
 pub use roles::{RoleVerifier, Verifier, VerifierKind, roles};
 pub use server::Server;
+pub use settings::RoleSetting;
 pub use statements::{LONG_MS, Statements, StatementsSince};
 
 use session::Session;
@@ -34,9 +36,15 @@ use session::Session;
 pub struct Observation {
     /// The server, and who asked.
     pub server: Server,
-    /// pg_settings, as far as the role may see it: those that [`pgprime_capacity::postgres`] has a rule for, and
-    /// the reserved connections. A value with the source `user` or `database` holds for this role or database alone.
+    /// pg_settings, as far as the role may see it, with the values that a new session of this database has: those that
+    /// [`pgprime_capacity::postgres`] has a rule for, and a few more. One with the source `database` holds for this
+    /// database alone, with `global` for all roles that have no other; with `user` or `database user` for this role, where
+    /// nothing tells what others have.
     pub settings: Vec<LiveSetting>,
+    /// What would hold for the settings that the database or all roles have an own value of, as far as that is known.
+    pub beneath: Vec<LiveSetting>,
+    /// What roles have instead.
+    pub role_settings: Vec<RoleSetting>,
     /// What pg_stat_statements has measured in this database; None where it cannot be read.
     pub statements: Option<Statements>,
     /// Who is connected now.
@@ -87,22 +95,51 @@ impl Observation {
 
 /// Reads what a live database says, in about ten short queries.
 ///
-/// The connection must not be in a transaction: its own is begun here and rolled back at the end. If this future is
+/// The connection must not be in a transaction: its own is begun and ended here. If this future is
 /// dropped before its end, close the connection. Through a pooler, what is counted is that of the server behind it.
 ///
 /// # Errors
 /// [`ObserveError`] when the connection fails or the server is older than version 13. A part that is refused or takes
 /// too long is no error but one of [`Observation::missing`].
 pub async fn observe(client: &Client) -> Result<Observation, ObserveError> {
+    observe_beside(client, None).await
+}
+
+/// As [`observe`], with the settings read over another connection: one that is new and was opened without options shows
+/// what a client's connections have, where `client` is of a pool with settings of its own.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn observe_beside(client: &Client, fresh: Option<&Client>) -> Result<Observation, ObserveError> {
+    let apart = match fresh {
+        Some(fresh) => {
+            let session = Session::begin(fresh).await?;
+            let outcome = settings_of(&session).await;
+            Some(session.end(outcome).await?)
+        }
+        None => None,
+    };
     let session = Session::begin(client).await?;
-    let outcome = look(&session).await;
+    let outcome = look(&session, apart).await;
     session.end(outcome).await
 }
 
-async fn look(session: &Session<'_>) -> Result<Observation, ObserveError> {
-    let mut missing = Vec::new();
+type SettingsFound = (settings::Settings, Vec<Missing>);
+
+async fn settings_of(session: &Session<'_>) -> Result<SettingsFound, ObserveError> {
     let server = server::identify(session).await?;
-    let settings = server::settings(session, &server, &mut missing).await?;
+    let mut missing = Vec::new();
+    let found = settings::read(session, &server, &mut missing).await?;
+    Ok((found, missing))
+}
+
+async fn look(session: &Session<'_>, apart: Option<SettingsFound>) -> Result<Observation, ObserveError> {
+    let server = server::identify(session).await?;
+    let (found, mut missing) = match apart {
+        Some(found) => found,
+        None => settings_of(session).await?,
+    };
+    let settings::Settings { common: settings, beneath, of_roles: role_settings, .. } = found;
     let statements = statements::read(session, &server, &settings, &mut missing).await?;
     let connections = activity::connections(session, &server, &mut missing).await?;
     let replicas = activity::replicas(session, &server, &mut missing).await?;
@@ -112,5 +149,15 @@ async fn look(session: &Session<'_>) -> Result<Observation, ObserveError> {
         "SQL shows neither cores nor memory nor what the data is on: state them, or run the plan on the database's \
          own machine",
     ));
-    Ok(Observation { server, settings, statements, connections, replicas, database_bytes, missing })
+    Ok(Observation {
+        server,
+        settings,
+        beneath,
+        role_settings,
+        statements,
+        connections,
+        replicas,
+        database_bytes,
+        missing,
+    })
 }

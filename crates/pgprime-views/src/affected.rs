@@ -148,7 +148,7 @@ fn schemas(affected: &[Affected]) -> String {
 
 async fn deparsed(client: &Client, view: u32, path: &str) -> Result<Vec<Affected>, ViewsError> {
     let at = |step: &'static str| ViewsError::at(step);
-    let start = format!("SAVEPOINT affected; SET LOCAL search_path = {path}, pg_temp");
+    let start = format!("SAVEPOINT affected; SET /* pgprime */ LOCAL \"SEARCH_PATH\" = {path}, pg_temp");
     client.batch_execute(&start).await.map_err(at("set a search path"))?;
     let step = "read what reads the view";
     let found = rows(client, step, include_str!("../sql/dependents.sql"), &[(&view, Type::OID)]).await?;

@@ -256,7 +256,7 @@ impl Work<'_> {
             session::run(client, "create an index", &sql).await?;
         }
         let path = format!(
-            "SET LOCAL search_path = {}, {}, pg_temp",
+            "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = {}, {}, pg_temp",
             quoted(crate::names::BUILD_SCHEMA),
             views.path
         );
@@ -270,7 +270,7 @@ impl Work<'_> {
             }
         }
         self.check_strays(&views).await?;
-        session::run(client, "qualify names", "SET LOCAL search_path = pg_catalog").await?;
+        session::run(client, "qualify names", "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog").await?;
         let mut notes = Vec::new();
         for (place, view) in views.all().enumerate() {
             let carried = Carried { client, of: view.oid, to: &view.built(), is_root: place == 0 };
@@ -363,7 +363,8 @@ impl Work<'_> {
     }
 
     async fn mark_as(&self, name: &ViewName, comment: Option<&str>) -> Result<(), ViewsError> {
-        session::run(self.client, "qualify names", "SET LOCAL search_path = pg_catalog").await?;
+        session::run(self.client, "qualify names", "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog")
+            .await?;
         let made = catalog::relation(self.client, name).await?.map_or(0, |made| made.oid);
         let definition = catalog::definition(self.client, made).await?;
         let fingerprint = Fingerprint::new(&self.declaration.sql, &definition);
@@ -400,7 +401,11 @@ impl Work<'_> {
             rows_changed: Some(rows),
             base_changes: None,
         };
-        store::succeeded(self.client, made.oid, base, 0, &entry, self.options.history_max).await
+        // Building its indexes reads it, as does counting its rows.
+        let sql = include_str!("../sql/made.sql");
+        let found = session::row(self.client, "measure the view", sql, &[(&made.oid, Type::OID)]).await?;
+        let scans = found.as_ref().map_or(Ok(0), |found| value::<i64>(found, "scans"))?;
+        store::succeeded(self.client, made.oid, base, scans, &entry, self.options.history_max).await
     }
 }
 

@@ -43,7 +43,8 @@ pub struct FigureDeclaration {
     pub title: String,
     /// The query whose rows it shows, without a semicolon at its end.
     pub sql: String,
-    /// How long its rows are shown before they are asked for again. Default 1 minute.
+    /// How long its rows are shown before they are asked for again. Default: `figures_ttl` of `[cache]`, which is a minute
+    /// where nothing is said.
     #[serde(serialize_with = "seconds")]
     pub ttl: Duration,
     /// What its values are in, as `EUR` or `%`.
@@ -91,12 +92,13 @@ impl Figures {
         if file.figures.len() > FIGURES_MAX {
             return Err(DeclarationError::TooManyFigures { count: file.figures.len(), max: FIGURES_MAX });
         }
+        let default_ttl = file.cache.figures_ttl.unwrap_or(DEFAULT_TTL);
         let mut names = BTreeSet::new();
         let mut figures = Vec::new();
         for written in file.figures {
             let name = written.name.clone();
             let wrong = |reason| DeclarationError::Figure { figure: name.clone(), reason };
-            let figure = written.checked(folder).map_err(|error| match error {
+            let figure = written.checked(folder, default_ttl).map_err(|error| match error {
                 Wrong::Reason(reason) => wrong(reason),
                 Wrong::File(error) => error,
             })?;
@@ -113,6 +115,15 @@ impl Figures {
 struct File {
     #[serde(default)]
     figures: Vec<Written>,
+    #[serde(default)]
+    cache: Defaults,
+}
+
+/// `[cache]`, whose other settings are others' business.
+#[derive(Default, Deserialize)]
+struct Defaults {
+    #[serde(default, with = "duration_field")]
+    figures_ttl: Option<Duration>,
 }
 
 /// A figure as it is written.
@@ -131,7 +142,7 @@ struct Written {
 }
 
 impl Written {
-    fn checked(self, folder: &Path) -> Result<FigureDeclaration, Wrong> {
+    fn checked(self, folder: &Path, default_ttl: Duration) -> Result<FigureDeclaration, Wrong> {
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         if self.name.is_empty() || !self.name.chars().all(is_letter) {
             return Err(format!("name: {:?} is not of letters, digits and _", self.name).into());
@@ -154,7 +165,7 @@ impl Written {
             sql: query(self.sql, self.file, folder)?,
             title: self.title.unwrap_or_else(|| self.name.clone()),
             name: self.name,
-            ttl: self.ttl.unwrap_or(DEFAULT_TTL),
+            ttl: self.ttl.unwrap_or(default_ttl),
             unit: self.unit,
             labels: self.labels,
         })
@@ -188,6 +199,9 @@ mod tests {
         assert_eq!(serde_json::to_value(figure).unwrap()["ttl"], "1m30s");
         let plain = Figures::from_toml(START).unwrap();
         assert_eq!((plain.figures()[0].title.as_str(), plain.figures()[0].ttl), ("quotes", DEFAULT_TTL));
+        let set =
+            Figures::from_toml(&format!("[cache]\nfigures_ttl = '5m'\nmemory_max = '1MB'\n{START}")).unwrap();
+        assert_eq!(set.figures()[0].ttl, Duration::from_secs(300));
         assert!(Figures::from_toml("[other]\ny = 2").unwrap().figures().is_empty());
     }
 

@@ -165,8 +165,8 @@ async fn views(database: &Database, options: &MetricsOptions) -> Result<Option<S
     let looked = tokio::time::timeout(options.timeout, async {
         let access = database.admin().with_wait(options.timeout);
         let connection = access.acquire().await.map_err(|error| error.to_string())?;
-        // It only reads, so no cached result is given up for it.
-        let client = connection.client_unwatched();
+        // It only reads.
+        let client = connection.client_local();
         status::status(client, &options.declarations, &options.policy).await.map_err(|error| error.summary())
     });
     match looked.await {

@@ -333,7 +333,8 @@ async fn temporary_oid(client: &Client, name: &ViewName) -> Result<u32, ViewsErr
 /// What the server understood, with everything qualified.
 async fn definition(client: &Client, oid: u32) -> Result<String, ViewsError> {
     savepoint(client, "deparsed").await?;
-    session::run(client, "qualify names", &format!("SET LOCAL search_path = {QUALIFIED}")).await?;
+    session::run(client, "qualify names", &format!("SET /* pgprime */ LOCAL \"SEARCH_PATH\" = {QUALIFIED}"))
+        .await?;
     let definition = catalog::definition(client, oid).await?;
     back_to(client, "deparsed").await?;
     Ok(definition)

@@ -312,7 +312,7 @@ pub(crate) async fn count(client: &Client, view: &ViewName) -> Result<i64, Views
 
 /// Has the server end a transaction whose client is gone, where it can notice: since version 14.
 pub(crate) async fn notice_lost_clients(client: &Client) -> Result<(), ViewsError> {
-    let sql = "SELECT set_config(name, '2s', true) FROM pg_settings \
+    let sql = "SELECT /* pgprime */ set_config(name, '2s', true) FROM pg_settings \
                WHERE name = 'client_connection_check_interval' AND setting = '0'";
     // Where the system cannot tell, the setting is refused; a transaction must not fail for that.
     client.batch_execute("SAVEPOINT lost_clients").await.map_err(ViewsError::at("set a savepoint"))?;

@@ -69,17 +69,18 @@ pub(crate) struct Begin<'a> {
 
 /// Starts a transaction: all in one round trip, and each setting for this transaction alone.
 pub(crate) async fn begin(client: &Client, begin: Begin<'_>) -> Result<(), ViewsError> {
-    let mut sql = String::from("BEGIN ISOLATION LEVEL READ COMMITTED");
+    let mut sql = String::from("BEGIN /* pgprime */ ISOLATION LEVEL READ COMMITTED");
     sql.push_str(if begin.read_only { ", READ ONLY" } else { ", READ WRITE" });
+    sql.push_str(", NOT DEFERRABLE");
     for (name, value) in
-        [("lock_timeout", begin.lock_timeout_ms), ("statement_timeout", begin.statement_timeout_ms)]
+        [("LOCK_TIMEOUT", begin.lock_timeout_ms), ("STATEMENT_TIMEOUT", begin.statement_timeout_ms)]
     {
         if let Some(value) = value {
-            sql.push_str(&format!("; SET LOCAL {name} = {}", value.min(i32::MAX as u64)));
+            sql.push_str(&format!("; SET /* pgprime */ LOCAL \"{name}\" = {}", value.min(i32::MAX as u64)));
         }
     }
     if let Some(path) = begin.search_path {
-        sql.push_str(&format!("; SET LOCAL search_path = {path}"));
+        sql.push_str(&format!("; SET /* pgprime */ LOCAL \"SEARCH_PATH\" = {path}"));
     }
     client.batch_execute(&sql).await.map_err(ViewsError::at("begin a transaction"))
 }

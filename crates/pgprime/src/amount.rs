@@ -1,4 +1,8 @@
-//! Amounts of memory and space on the command line.
+//! Amounts of memory, space and time as people write them.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 /// An amount in bytes: `64GB`, `512MB`, `1.5TB`; a unit is 1,024 of the one before, as in PostgreSQL.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
@@ -31,6 +35,26 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     Ok(whole)
 }
 
+/// A length of time: `30s`, `1h30m`, `14d`; days stand alone.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    const DAY_S: u64 = 24 * 3_600;
+    let text = text.trim();
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    let time = match days {
+        Some(days) => days.checked_mul(DAY_S).map(Duration::from_secs),
+        None => text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok()),
+    };
+    time.ok_or_else(|| "give a time with its unit, such as 30s, 5m, 4h or 14d".to_owned())
+}
+
+/// As [`time`] reads it, in one unit.
+pub(crate) fn time_text(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(24 * 3_600, "d"), (3_600, "h"), (60, "m")];
+    let whole = units.into_iter().find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length));
+    whole.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +75,26 @@ mod tests {
             ("infGB", Err(())),
         ] {
             assert_eq!(bytes(text).map_err(|_| ()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_with_their_units() {
+        for (text, expected) in [
+            ("30s", Some(30)),
+            ("1h30m", Some(5_400)),
+            ("14d", Some(14 * 24 * 3_600)),
+            (" 0s ", Some(0)),
+            ("14", None),
+            ("-1h", None),
+            ("d", None),
+            ("999999999999999999d", None),
+            ("", None),
+        ] {
+            assert_eq!(time(text).ok(), expected.map(Duration::from_secs), "{text}");
+        }
+        for text in ["45s", "90m", "1h", "3660d"] {
+            assert_eq!(time_text(time(text).unwrap()), text);
         }
     }
 

@@ -7,13 +7,12 @@ use std::path::Path;
 use anyhow::Context as _;
 use jiff::Zoned;
 use pgprime_advisor::Missing;
-use pgprime_advisor::history::{History, Retention};
 use pgprime_advisor::indexes::{Workload, WorkloadError};
 use pgprime_advisor::slow::{self, SlowError};
 use pgprime_client::Connected;
 
 use crate::database::{self, Unreachable};
-use crate::history_file::default_path;
+use crate::history_file;
 
 /// More than any workload that somebody has written.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -55,9 +54,7 @@ pub(crate) async fn of_database(
     let mut note = None;
     let mut period = slow::since_reset(&snapshot);
     if let Some(since) = since {
-        let path = history.map(Path::to_owned).or_else(default_path);
-        let path = path.context("there is no home folder for the history: name a file with --history")?;
-        let mut history = History::open(&path, Retention::default())?;
+        let mut history = history_file::open(history)?;
         let label = database::address(connected);
         slow::record(&mut history, &snapshot, &label)?;
         match slow::recorded(&history, &snapshot.source(&label), since, snapshot.reading.taken_at)? {

@@ -17,8 +17,8 @@ use crate::sql::{Refusal, RefusalReason, StatementKind};
 const SERVER: &str = include_str!("../../sql/explain_server.sql");
 const TYPES: &str = include_str!("../../sql/explain_parameters.sql");
 const STEP: &str = "explain the statement";
-const CUSTOM_PLAN: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
-const GENERIC_PLAN: &str = "SET LOCAL plan_cache_mode = force_generic_plan";
+const CUSTOM_PLAN: &str = "SET /* pgprime */ LOCAL \"PLAN_CACHE_MODE\" = force_custom_plan";
+const GENERIC_PLAN: &str = "SET /* pgprime */ LOCAL \"PLAN_CACHE_MODE\" = force_generic_plan";
 /// From this version on EXPLAIN plans for any values by itself.
 const GENERIC_OPTION_VERSION: i32 = 160_000;
 
@@ -116,7 +116,7 @@ impl Run<'_> {
     /// EXPLAIN and its options, as they stand in front of the statement.
     fn options(&self, more: &str) -> String {
         let measured = if self.executes { "ANALYZE, BUFFERS, TIMING, " } else { "" };
-        format!("EXPLAIN ({measured}FORMAT JSON, VERBOSE, SETTINGS, SUMMARY{more})")
+        format!("EXPLAIN /* pgprime */ ({measured}FORMAT JSON, VERBOSE, SETTINGS, SUMMARY{more})")
     }
 
     async fn document(&self, session: &Session<'_>, text: &str) -> Result<String, ExplainError> {

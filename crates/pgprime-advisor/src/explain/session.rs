@@ -25,8 +25,9 @@ impl<'a> Session<'a> {
     pub(super) async fn begin(client: &'a Client, limits: Limits) -> Result<Self, ExplainError> {
         let milliseconds = |limit: Duration| limit.as_millis().clamp(1, 2_147_483_647);
         let begin = format!(
-            "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
-             SET LOCAL standard_conforming_strings = on",
+            "BEGIN /* pgprime */ TRANSACTION READ ONLY, NOT DEFERRABLE; \
+             SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {}; SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = {}; \
+             SET /* pgprime */ LOCAL \"STANDARD_CONFORMING_STRINGS\" = on",
             milliseconds(limits.statement_timeout),
             milliseconds(limits.lock_timeout)
         );
@@ -86,7 +87,7 @@ impl<'a> Session<'a> {
     /// Prepares a statement and gives its name.
     pub(super) async fn prepare(&mut self, text: &str) -> Result<String, (String, ExplainError)> {
         let name = unique_name();
-        let prefix = format!("PREPARE {name} AS ");
+        let prefix = format!("PREPARE /* pgprime */ {name} AS ");
         match self.rows("prepare the statement", &format!("{prefix}{text}"), &[]).await {
             Ok(_) => {
                 self.prepared = Some(name.clone());
@@ -98,7 +99,7 @@ impl<'a> Session<'a> {
 
     /// From here on names stand for the server's own objects only, until [`Session::leave_catalog`].
     pub(super) async fn enter_catalog(&self) -> Result<(), ExplainError> {
-        let enter = "SAVEPOINT pgprime; SET LOCAL search_path = pg_catalog, pg_temp";
+        let enter = "SAVEPOINT pgprime; SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog, pg_temp";
         self.client.batch_execute(enter).await.map_err(ExplainError::query("read the catalogs"))
     }
 

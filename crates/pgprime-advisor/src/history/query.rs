@@ -104,13 +104,16 @@ fn covered(row: &Row<'_>) -> rusqlite::Result<Coverage> {
     })
 }
 
-pub(super) fn last_coverage(
+pub(super) fn coverage_around(
     connection: &Connection,
     source: &SourceKey,
+    from: Timestamp,
+    to: Timestamp,
 ) -> rusqlite::Result<Option<Coverage>> {
     let Some(id) = find_source(connection, source)? else { return Ok(None) };
-    let sql = "SELECT * FROM coverage WHERE source_id = ?1 ORDER BY end_at DESC LIMIT 1";
-    connection.query_row(sql, [id], covered).optional()
+    let sql = "SELECT * FROM coverage WHERE source_id = ?1 AND end_at > ?2 AND start_at < ?3 \
+               ORDER BY end_at DESC LIMIT 1";
+    connection.query_row(sql, params![id, micros(from), micros(to)], covered).optional()
 }
 
 pub(super) fn totals(

@@ -60,7 +60,7 @@ pub(super) async fn inventory(
         }
     }
     // From here on names stand for the server's own objects only, and it writes names of others with their schema.
-    let enter = "SAVEPOINT pgprime_catalog; SET LOCAL search_path = pg_catalog, pg_temp";
+    let enter = "SAVEPOINT pgprime_catalog; SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog, pg_temp";
     session.execute("read the catalogs", enter).await?;
     let outcome = read_catalog(session, &mut inventory, functions.into_iter().collect()).await;
     let leave = "ROLLBACK TO SAVEPOINT pgprime_catalog; RELEASE SAVEPOINT pgprime_catalog";

@@ -24,8 +24,11 @@ impl<'a> Session<'a> {
     /// Every setting is local to the transaction: through a pooler the next client finds nothing changed.
     pub(super) async fn begin(client: &'a Client, options: &AdviceOptions) -> Result<Self, IndexesError> {
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {}; \
-             SET LOCAL lock_timeout = {}; SET LOCAL standard_conforming_strings = on; SET LOCAL jit = off",
+            "BEGIN /* pgprime */ ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; \
+             SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {}; \
+             SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = {}; \
+             SET /* pgprime */ LOCAL \"STANDARD_CONFORMING_STRINGS\" = on; \
+             SET /* pgprime */ LOCAL \"JIT\" = off",
             milliseconds(options.statement_timeout),
             milliseconds(options.lock_timeout)
         );

@@ -78,9 +78,33 @@ pub(super) async fn statements(
 }
 
 fn is_utility(text: &str) -> bool {
-    Statement::parse(text).is_ok_and(|statement| {
-        matches!(statement.kind(), StatementKind::Utility { .. } | StatementKind::Explain)
-    })
+    match Statement::parse(text) {
+        Ok(statement) => matches!(statement.kind(), StatementKind::Utility { .. } | StatementKind::Explain),
+        // From version 17 on pg_stat_statements replaces names as well, as in `SAVEPOINT $1`, which no grammar takes.
+        Err(_) => !begins_like_a_query(text),
+    }
+}
+
+/// By its first word, for texts that cannot be parsed; those without one are not left out in silence.
+fn begins_like_a_query(text: &str) -> bool {
+    let word = first_word(text);
+    let queries = ["select", "insert", "update", "delete", "merge", "with", "values", "table"];
+    word.is_empty() || queries.iter().any(|query| word.eq_ignore_ascii_case(query))
+}
+
+/// What follows white space, comments and opening parentheses.
+fn first_word(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '(');
+        let after = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(comment), _) => comment.split_once('\n'),
+            (_, Some(comment)) => comment.split_once("*/"),
+            _ => break,
+        };
+        rest = after.map_or("", |(_, after)| after);
+    }
+    rest.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default()
 }
 
 pub(super) fn skipped(query: &WorkloadQuery, reason: String) -> SkippedQuery {
@@ -160,7 +184,7 @@ async fn types(session: &mut Session<'_>, text: &str) -> Result<Vec<String>, Ind
     const TYPES: &str = include_str!("../../sql/explain_parameters.sql");
     session.execute(STEP, &format!("PREPARE {NAME} AS {text}")).await?;
     session.keep_prepared(NAME);
-    session.execute(STEP, "SET LOCAL search_path = pg_catalog, pg_temp").await?;
+    session.execute(STEP, "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog, pg_temp").await?;
     let rows = session.rows(STEP, TYPES, &[(&NAME, Type::TEXT)]).await?;
     rows.iter().map(|row| column(row, STEP, "type")).collect()
 }
@@ -190,6 +214,25 @@ fn byte(place: i32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_plan() {
+        for (text, expected) in [
+            ("BEGIN", true),
+            ("EXPLAIN SELECT 1", true),
+            ("SAVEPOINT $1", true),
+            ("/* from here */ ROLLBACK TO SAVEPOINT $1", true),
+            ("SELECT 1", false),
+            ("/* cut */ (select a, from b", false),
+            ("TABLE a WHERE", false),
+            ("SELECT 'cut", false),
+            ("-- here\nSET x = $1 $2", true),
+            ("<insufficient privilege>", false),
+            ("", false),
+        ] {
+            assert_eq!(is_utility(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn parameters_are_filled_in_where_they_are_parameters() {

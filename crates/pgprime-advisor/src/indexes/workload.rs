@@ -30,7 +30,7 @@ impl Workload {
             let (identity, counters) = (&statement.identity, &statement.counters);
             let is_wanted =
                 identity.key.database_oid == database_oid && identity.key.toplevel && counters.calls > 0.0;
-            let Some(text) = identity.text.as_deref().filter(|text| is_wanted && !text.contains(OWN_MARK))
+            let Some(text) = identity.text.as_deref().filter(|text| is_wanted && !crate::slow::is_own(text))
             else {
                 continue;
             };
@@ -80,6 +80,3 @@ impl Workload {
         }
     }
 }
-
-/// The comment by which this program's own statements are known.
-const OWN_MARK: &str = "/* pgprime";

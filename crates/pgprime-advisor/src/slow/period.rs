@@ -87,8 +87,8 @@ pub fn between(before: &Snapshot, after: &Snapshot) -> Period {
     Period { basis: Basis::Interval, totals: Totals { coverage, statements }, previous: None }
 }
 
-/// What is recorded since a moment, with the time before it; None when nothing is. A recorded interval longer than what
-/// was asked for is taken whole rather than nothing: [`Coverage`] says so.
+/// What is recorded between two moments, with as long a time before; None when nothing is. A recorded interval longer than
+/// what was asked for is taken whole rather than nothing: [`Coverage`] says so.
 ///
 /// # Errors
 /// [`HistoryError`].
@@ -98,13 +98,12 @@ pub fn recorded(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Option<Period>, HistoryError> {
-    let mut from = from;
+    let (mut from, mut to) = (from, to);
     let mut totals = history.totals(source, from, to)?;
     if totals.is_none() {
-        let Some(last) = history.last_coverage(source)?.filter(|last| last.end > from) else {
-            return Ok(None);
-        };
-        from = last.start;
+        let Some(around) = history.coverage_around(source, from, to)? else { return Ok(None) };
+        from = around.start;
+        to = to.max(around.end);
         totals = history.totals(source, from, to)?;
     }
     let Some(totals) = totals else { return Ok(None) };

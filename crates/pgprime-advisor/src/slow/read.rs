@@ -247,10 +247,13 @@ async fn not_there(
 fn refused(view: &View, asked: &Asked, state: &SqlState, message: String) -> SlowError {
     let missing = if *state == SqlState::INSUFFICIENT_PRIVILEGE {
         let (schema, role) = (&view.schema, &asked.role_quoted);
+        // It is there from version 14 on.
+        let information =
+            if view.has_information { format!(", {schema}.pg_stat_statements_info") } else { String::new() };
         let grant = format!(
             "GRANT USAGE ON SCHEMA {schema} TO {role}; \
              GRANT EXECUTE ON FUNCTION {schema}.pg_stat_statements(boolean) TO {role}; \
-             GRANT SELECT ON {schema}.pg_stat_statements, {schema}.pg_stat_statements_info TO {role};"
+             GRANT SELECT ON {schema}.pg_stat_statements{information} TO {role};"
         );
         missing(WHAT, message, grant)
     } else {

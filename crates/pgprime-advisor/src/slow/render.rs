@@ -138,6 +138,9 @@ fn details(statement: &SlowStatement, report: &SlowReport) -> String {
     if !statement.toplevel {
         details.push("within functions".to_owned());
     }
+    if statement.may_include_own {
+        details.push("pgprime's own may be among them".to_owned());
+    }
     let sizes =
         [("read", statement.read_bytes), ("temp", statement.temp_bytes), ("WAL", statement.wal_bytes)];
     let sizes = sizes.into_iter().filter(|(_, bytes)| *bytes > 0);

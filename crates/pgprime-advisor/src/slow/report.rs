@@ -94,6 +94,15 @@ pub enum Databases {
     All,
 }
 
+/// What is told where no statement is slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfNone {
+    /// Those that took the most time, whichever order was asked for.
+    MostTime,
+    /// The first ones in the order that was asked for.
+    InOrder,
+}
+
 /// What is asked of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportOptions<'a> {
@@ -107,6 +116,8 @@ pub struct ReportOptions<'a> {
     pub limit: usize,
     /// Which databases' statements. Default those of the connection's.
     pub databases: Databases,
+    /// What is told where none is slow. Default what took the most time.
+    pub if_none: IfNone,
     /// What a pooler adds.
     pub pooler: Option<&'a PoolerStatements>,
 }
@@ -119,6 +130,7 @@ impl Default for ReportOptions<'_> {
             threshold_max_ms: None,
             limit: 20,
             databases: Databases::Own,
+            if_none: IfNone::MostTime,
             pooler: None,
         }
     }
@@ -151,7 +163,7 @@ pub struct SlowReport {
     pub all: Sums,
     /// Statements that are slow; there may be more than are listed.
     pub slow_count: usize,
-    /// Those that are slow; if none is, the most expensive by total.
+    /// Those that are slow; if none is, the first of all by `order`.
     pub statements: Vec<SlowStatement>,
     /// Statements that may be run once for each row of another; without those of which the pooler knows more.
     pub repeats: Vec<RepeatHint>,
@@ -193,6 +205,9 @@ pub struct SlowStatement {
     pub text: Option<String>,
     /// Whether it is slow.
     pub is_slow: bool,
+    /// Whether pgprime sends statements like this one, too (`COMMIT`, `SAVEPOINT`, `DISCARD TEMP`), which the server does not
+    /// tell apart: then its own executions may be among these. Those that can be told apart are left out.
+    pub may_include_own: bool,
     /// Executions.
     pub calls: u64,
     /// Time of all executions, in milliseconds.
@@ -285,9 +300,12 @@ pub fn report(snapshot: &Snapshot, period: &Period, options: &ReportOptions<'_>)
     let mut chosen: Vec<&StatementTotals> =
         statements.iter().copied().filter(|statement| is_slow(statement)).collect();
     let slow_count = chosen.len();
-    let order = if slow_count == 0 { Order::Total } else { options.order };
+    let mut order = options.order;
     if slow_count == 0 {
         chosen.clone_from(&statements);
+        if options.if_none == IfNone::MostTime {
+            order = Order::Total;
+        }
     }
     chosen.sort_by(|one, other| order.compare(one, other));
     chosen.truncate(options.limit);
@@ -407,6 +425,7 @@ impl<'a> Context<'a> {
             toplevel: identity.key.toplevel,
             text: identity.text.as_deref().map(text::one_line),
             is_slow,
+            may_include_own: identity.text.as_deref().is_some_and(text::is_shared),
             calls: whole(counters.calls),
             exec_ms_total: counters.exec_ms,
             exec_share: share.clamp(0.0, 1.0),

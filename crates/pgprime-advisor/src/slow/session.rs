@@ -10,12 +10,14 @@ use super::error::SlowError;
 /// pg_catalog alone keeps objects of others from being taken for the server's own.
 ///
 /// The statements carry a comment behind their first word, by which their own entries are known: from version 18 on,
-/// pg_stat_statements does not keep comments in front. SAVEPOINT and ROLLBACK carry none: their entries are shared with
-/// those of everybody else.
-const BEGIN: &str = "BEGIN /* pgprime: */ TRANSACTION READ ONLY; \
-    SET /* pgprime: */ LOCAL statement_timeout = '15s'; \
-    SET /* pgprime: */ LOCAL lock_timeout = '1s'; \
-    SET /* pgprime: */ LOCAL search_path = pg_catalog";
+/// pg_stat_statements does not keep comments in front. From version 16 on it goes by what is parsed, so that they are
+/// written as nobody else does, too: names of settings in capitals and quotes, which the server does not mind, and an
+/// option that changes nothing. SAVEPOINT and ROLLBACK carry no comment: they have one form, and it would hide those of
+/// everybody else.
+const BEGIN: &str = "BEGIN /* pgprime */ TRANSACTION READ ONLY, NOT DEFERRABLE; \
+    SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '15s'; \
+    SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = '1s'; \
+    SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog";
 
 /// A parameter and its type, which spares asking the server for it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);

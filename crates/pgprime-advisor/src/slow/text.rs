@@ -18,9 +18,31 @@ enum Piece<'a> {
     Sign(&'a str),
 }
 
-/// Whether the statement is this program's own.
-pub(super) fn is_own(text: &str) -> bool {
+/// Whether a statement is pgprime's own, by the comment that it carries.
+#[must_use]
+pub fn is_own(text: &str) -> bool {
     text.contains(MARK)
+}
+
+/// Whether this program sends such a statement, too, without the comment. From version 16 on pg_stat_statements goes by what
+/// is parsed: of these there is one entry for all, under the text that came first, and with the comment it might hide the
+/// application's.
+pub(super) fn is_shared(text: &str) -> bool {
+    let words = words(text);
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != ";").collect();
+    match words.as_slice() {
+        ["commit" | "rollback"]
+        | ["savepoint" | "release", ..]
+        | ["rollback", "to", ..]
+        | ["close" | "discard" | "reset" | "deallocate", "all"]
+        | ["discard", "temp" | "sequences"]
+        | ["unlisten", "*"]
+        | ["reset", "role"]
+        | ["reset", "session", "authorization"] => true,
+        // Its names are of the time: `pgprime_explain_…`; from version 17 on they are left out.
+        ["deallocate", name] => *name == "$1",
+        _ => false,
+    }
 }
 
 /// The statement on one line, without comments.
@@ -355,5 +377,21 @@ mod tests {
         assert_eq!(shortened("äöü", 3), "äöü");
         assert_eq!(shortened("äöüß", 3), "äö…");
         assert!(is_own("SELECT /* pgprime: x */ 1") && !is_own("SELECT pgprime"));
+        for text in [
+            "COMMIT",
+            "rollback;",
+            "SAVEPOINT $1",
+            "ROLLBACK TO SAVEPOINT a",
+            "RESET ALL",
+            "UNLISTEN *",
+            "DISCARD ALL",
+        ] {
+            assert!(is_shared(text), "{text}");
+        }
+        for text in
+            ["SELECT 1", "COMMIT PREPARED 'a'", "RESET work_mem", "DISCARD PLANS", "DEALLOCATE mine", ""]
+        {
+            assert!(!is_shared(text), "{text}");
+        }
     }
 }

@@ -64,7 +64,7 @@ pub struct TableSpace {
     pub(crate) is_heap: bool,
     #[serde(skip)]
     pub(crate) hides_rows: bool,
-    /// −1 (0 before version 14) for never.
+    /// At the last vacuum or analyze; −1 for never.
     #[serde(skip)]
     pub(crate) reltuples: f64,
     #[serde(skip)]

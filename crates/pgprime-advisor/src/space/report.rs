@@ -94,7 +94,7 @@ async fn look(session: &Session<'_>, options: &SpaceOptions) -> Result<SpaceRepo
     let databases = surroundings::databases(session).await?;
     let holders = surroundings::holders(session).await?;
     let orphans = surroundings::orphans(session, &server).await?;
-    let never_analyzed = surroundings::partitioned_never_analyzed(session, &server).await?;
+    let never_analyzed = surroundings::partitioned_never_analyzed(session).await?;
     let database_bytes = database_size(session, &mut missing).await?;
     let Relations { tables, indexes } = relations;
     let findings = findings(&Facts {

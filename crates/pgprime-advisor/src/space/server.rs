@@ -72,7 +72,7 @@ impl Server {
 /// Older servers lack what the other queries ask for.
 async fn check_version(session: &Session<'_>) -> Result<(), ReadError> {
     let step = "ask for the version";
-    let row = session.row(step, "SHOW server_version_num").await?;
+    let row = session.row(step, "SHOW /* pgprime */ \"SERVER_VERSION_NUM\"").await?;
     let text: &str = row.try_get(0).map_err(ReadError::answer(step))?;
     let number: u32 =
         text.parse().map_err(|_| ReadError::Answer { step, reason: format!("version {text:?}") })?;

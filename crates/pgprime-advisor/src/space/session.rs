@@ -11,7 +11,8 @@ use super::error::ReadError;
 /// Everything is local to the transaction: through a pooler the next client finds nothing changed. A `search_path` of
 /// pg_catalog alone keeps objects of others from being taken for the server's own, and makes the server write names
 /// with their schema.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL search_path = pg_catalog";
+const BEGIN: &str = "BEGIN /* pgprime */ ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; \
+                     SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog";
 
 /// A parameter and its type, which spares asking the server for it.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -35,8 +36,10 @@ pub(crate) enum Attempt {
 impl<'a> Session<'a> {
     pub(crate) async fn begin(client: &'a Client, timeouts: Timeouts) -> Result<Self, ReadError> {
         let (statement, lock) = (milliseconds(timeouts.statement), milliseconds(timeouts.lock));
-        let sql =
-            format!("{BEGIN}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}");
+        let sql = format!(
+            "{BEGIN}; SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {statement}; \
+             SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = {lock}"
+        );
         client.batch_execute(&sql).await.map_err(ReadError::query("begin a read-only transaction"))?;
         Ok(Self { client, statement_timeout: timeouts.statement })
     }
@@ -102,7 +105,7 @@ impl<'a> Session<'a> {
     }
 
     async fn limit_statements(&self, step: &'static str, limit: Duration) -> Result<(), ReadError> {
-        let sql = format!("SET LOCAL statement_timeout = {}", milliseconds(limit));
+        let sql = format!("SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {}", milliseconds(limit));
         self.client.batch_execute(&sql).await.map_err(ReadError::query(step))
     }
 }

@@ -51,7 +51,7 @@ fn definitions(node: &Node, database: &str) -> String {
 /// Uses all indexes that have columns of `table` once, so that they count as used.
 fn use_index(node: &Node, database: &str, query: &str) {
     let sql = format!("SET enable_seqscan = off; SET enable_bitmapscan = off; {query}");
-    node.psql(database, &sql).unwrap();
+    steps(node, database, &[&sql]);
 }
 
 const OVERLAPS: &str = "
@@ -210,7 +210,7 @@ const KEYS: &str = "
 #[tokio::test]
 async fn foreign_keys_without_an_index() {
     let (node, database) = database("keys");
-    node.psql(&database, KEYS).unwrap();
+    steps(node, &database, &[KEYS]);
     let client = connect(node, &database, "postgres").await;
     let keys = |review: &IndexReview| -> Vec<IndexFinding> {
         let is_key = |finding: &&IndexFinding| finding.problem == IndexProblem::ForeignKeyWithoutIndex;

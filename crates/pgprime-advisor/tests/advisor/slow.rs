@@ -559,7 +559,9 @@ async fn a_lost_connection_is_told_apart() {
     let (node, database) = database("slow_lost");
     let client = connect(node, &database, "postgres").await;
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
-    node.psql("postgres", &format!("SELECT pg_terminate_backend({pid}, 10000)")).unwrap();
+    node.psql("postgres", &format!("SELECT pg_terminate_backend({pid})")).unwrap();
+    let is_there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+    while node.psql("postgres", &is_there).unwrap() != "0" {}
     let error = snapshot(&client).await.unwrap_err();
     assert!(error.is_disconnect() && error.is_transient(), "{error}");
 }

@@ -39,6 +39,7 @@ pub(crate) fn steps(node: &Node, database: &str, steps: &[&str]) {
         while sessions() > before {
             std::thread::yield_now();
         }
+        node.wait_for_statistics(database).unwrap();
     }
 }
 
@@ -84,4 +85,5 @@ fn run_remedies(node: &Node, database: &str, finding: &Finding) {
             node.psql(database, statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
     }
+    node.wait_for_statistics(database).unwrap();
 }

@@ -144,6 +144,27 @@ fn scaled(setting: &str, unit: Option<&str>, units: &[(&str, u64)]) -> Option<u6
     (total >= 0.0 && total < u64::MAX as f64).then_some(total as u64)
 }
 
+/// A value as somebody has written it, `64MB`, as pg_settings would show it in `unit`: `65536` in `kB`. What is no number of
+/// that unit, as `-1`, stays as it is.
+///
+/// ```
+/// use pgprime_capacity::postgres::in_unit;
+///
+/// assert_eq!(in_unit("64MB", "kB"), "65536");
+/// assert_eq!(in_unit("1GB", "8kB"), "131072");
+/// assert_eq!(in_unit("5min", "ms"), "300000");
+/// assert_eq!(in_unit("-1", "kB"), "-1");
+/// ```
+#[must_use]
+pub fn in_unit(written: &str, unit: &str) -> String {
+    let written = written.trim();
+    let of = |units| Some((scaled(written, Some(unit), units)?, scaled("1", Some(unit), units)?));
+    match of(MEMORY_UNITS).or_else(|| of(TIME_UNITS)) {
+        Some((value, one)) if one > 0 => ((value as f64 / one as f64).round() as u64).to_string(),
+        _ => written.to_owned(),
+    }
+}
+
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

@@ -16,8 +16,14 @@ use crate::tls::Tls;
 const GRACE: Duration = Duration::from_millis(50);
 
 /// What a session had before its first use. Prepared statements stay: they are what makes the session worth keeping.
-const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+///
+/// Where pg_stat_statements can tell these from an application's own statements, they carry the comment by which pgprime's
+/// are known. From version 16 on it does not go by the text but by what is parsed: a constant more, or another spelling of
+/// a setting's name, is another statement; `RESET ALL` and the like have one form, so a comment in them might stand for the
+/// application's as well.
+const RESET: &str = "CLOSE ALL; SET /* pgprime */ \"SESSION_AUTHORIZATION\" TO DEFAULT; RESET ALL; UNLISTEN *; \
+                     SELECT /* pgprime */ pg_catalog.pg_advisory_unlock_all(), 'pgprime'; \
+                     DISCARD TEMP; DISCARD SEQUENCES";
 
 /// Why a connection is to be closed instead.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +63,8 @@ pub(super) async fn reset(client: &Client, path: Path, is_touched: bool) -> Resu
 /// Asks without a warning in the server's log, which ROLLBACK outside of a transaction would leave there. A statement by
 /// itself begins its own transaction, so its beginning is now.
 async fn is_transaction_open(client: &Client) -> Result<bool, Error> {
-    let sql = "SELECT pg_catalog.now() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
+    let sql =
+        "SELECT /* pgprime */ pg_catalog.now() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
     match client.simple_query(sql).await {
         Ok(rows) => Ok(rows.iter().find_map(|row| cell(row, 0)) == Some("t")),
         Err(error) if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => Ok(true),

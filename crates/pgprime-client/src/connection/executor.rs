@@ -20,7 +20,8 @@ use crate::statements::{Configured, Effect, Lru};
 use crate::tls::Tls;
 
 /// Preparing a configured statement does not wait long for a lock: it is tried again when it is used.
-const BOUND_LOCKS: &str = "SET lock_timeout = '100ms'";
+const BOUND_LOCKS: &str = "SET /* pgprime */ \"LOCK_TIMEOUT\" = '100ms'";
+const UNBOUND_LOCKS: &str = "RESET /* pgprime */ \"LOCK_TIMEOUT\"";
 /// Servers of a pooler that may all have an outdated plan: each is met once, and none has executed anything.
 const SERVERS_MAX: u32 = 100;
 /// Prepared statements of one connection, besides those of the configuration: a few hundred kilobytes of PostgreSQL's
@@ -210,7 +211,7 @@ impl Executor {
         let outcomes = match self.path {
             Path::Direct => {
                 let (bounded, outcomes, reset) = tokio::join!(biased;
-                    client.batch_execute(BOUND_LOCKS), join_all(all), client.batch_execute("RESET lock_timeout"));
+                    client.batch_execute(BOUND_LOCKS), join_all(all), client.batch_execute(UNBOUND_LOCKS));
                 bounded.and(reset)?;
                 outcomes
             }

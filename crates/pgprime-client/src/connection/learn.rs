@@ -102,7 +102,7 @@ async fn describe_once(client: &Client, sql: &str) -> Result<Learned, Error> {
 
 /// Drops what the driver has prepared in this transaction for itself, and remembers it by name and text.
 async fn drop_drivers_statements(client: &Client, types: &mut KnownTypes) -> Result<(), Error> {
-    let sql = "SELECT name, statement FROM pg_catalog.pg_prepared_statements \
+    let sql = "SELECT /* pgprime */ name, statement FROM pg_catalog.pg_prepared_statements \
                WHERE name ~ '^s[0-9]+$' AND prepare_time >= pg_catalog.now()";
     for row in &client.simple_query(sql).await? {
         let (Some(name), Some(statement)) = (cell(row, 0), cell(row, 1)) else { continue };

@@ -9,10 +9,11 @@ use crate::error::Error;
 const FUNCTION: &str = include_str!("sql/function.sql");
 const INSTALLED: &str = include_str!("sql/installed.sql");
 /// A table that somebody uses for long must not make everybody else wait behind this.
-const LIMITS: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'";
+const LIMITS: &str =
+    "SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = '2s'; SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '30s'";
 /// Two that install at once would make the function at once.
-const ONE_AT_A_TIME: &str =
-    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('pgprime.notify_change'))";
+const ONE_AT_A_TIME: &str = "SELECT /* pgprime */ \
+                             pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('pgprime.notify_change')), 'pgprime'";
 
 /// A table with the trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

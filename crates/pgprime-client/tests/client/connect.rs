@@ -68,6 +68,8 @@ impl Tls {
         let file = |name: &str| folder.join(name).display().to_string();
         let roles = ["only_tls", "only_plain", "certified", "with_password", "refused"];
         let roles = roles.map(|role| format!("CREATE ROLE {role} LOGIN PASSWORD 'right password';")).concat();
+        // Version 13 stores MD5 unless told otherwise.
+        let roles = format!("SET password_encryption = 'scram-sha-256'; {roles}");
         let settings = format!(
             "ALTER SYSTEM SET ssl_cert_file = '{}'; ALTER SYSTEM SET ssl_key_file = '{}'; \
              ALTER SYSTEM SET ssl_ca_file = '{}'; ALTER SYSTEM SET ssl = on;",

@@ -48,6 +48,24 @@ fn reads_leave_a_replica_that_lags_and_come_back() {
     });
 }
 
+/// The last commit that the replica has replayed grows old while nobody writes; the replica does not.
+#[test]
+fn a_primary_at_rest_is_no_lag() {
+    let (place, _turn) = disturbed_place();
+    place.psql("INSERT INTO items VALUES (1)");
+    run(async {
+        let database = connect(config(&place)).await;
+        let age = "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) > 2.5";
+        until("the last commit is old", || {
+            assert!(is_used(&database), "{:?}", database.report().replica);
+            place.replica().psql("postgres", age).unwrap() == "t"
+        })
+        .await;
+        assert!(is_on_replica(&database).await);
+        assert_eq!(database.report().replica.unwrap().lag_ms, Some(0));
+    });
+}
+
 /// What is not committed is nobody's data yet, and a replica that has not got it is not old.
 #[test]
 fn an_open_transaction_on_the_primary_is_no_lag() {

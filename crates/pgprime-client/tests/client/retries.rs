@@ -141,7 +141,10 @@ fn the_victim_of_a_deadlock_is_run_again() {
         for task in tasks {
             assert_eq!(task.await.unwrap().unwrap(), 1);
         }
-        assert_eq!((attempts.load(Ordering::SeqCst), counts(&database).retries_total), (3, 1));
+        // On a slow machine the one that is run again may be a victim once more.
+        let retries = counts(&database).retries_total;
+        assert_eq!(u64::from(attempts.load(Ordering::SeqCst)), 2 + retries);
+        assert!(retries >= 1);
         assert_eq!(place.psql("SELECT string_agg(n::text, ',') FROM items"), "2,2");
     });
 }
@@ -271,7 +274,9 @@ fn a_connection_known_to_be_lost_before_commit_is_not_an_uncertain_commit() {
             transaction.execute(MARK, &[]).await?;
             if counted.fetch_add(1, Ordering::SeqCst) == 0 {
                 let pid: i32 = transaction.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-                place_of.psql(&format!("SELECT pg_terminate_backend({pid}, 10000)"));
+                place_of.psql(&format!("SELECT pg_terminate_backend({pid})"));
+                let is_there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+                while place_of.psql(&is_there) != "0" {}
                 // The end is in the socket: a runtime of one thread reads it before it wakes anybody by time.
                 for _ in 0..10 {
                     tokio::time::sleep(Duration::from_millis(2)).await;

@@ -12,8 +12,13 @@ fn config(place: &Place) -> DatabaseConfig {
 
 fn pause(place: &Place) {
     place.replica().psql("postgres", "SELECT pg_wal_replay_pause()").unwrap();
-    // Paused in fact, not only asked to be.
-    while place.replica().psql("postgres", "SELECT pg_get_wal_replay_pause_state()").unwrap() != "paused" {}
+    // Paused in fact, not only asked to be; before version 14 nobody tells, but nothing new is replayed.
+    let version: u32 = place.psql("SHOW server_version_num").parse().unwrap();
+    let is_paused = match version {
+        ..140_000 => "SELECT pg_is_wal_replay_paused()",
+        _ => "SELECT pg_get_wal_replay_pause_state() = 'paused'",
+    };
+    while place.replica().psql("postgres", is_paused).unwrap() != "t" {}
 }
 
 fn resume(place: &Place) {

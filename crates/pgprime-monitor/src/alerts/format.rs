@@ -41,8 +41,15 @@ fn webhook(sender: &Sender, message: &Message) -> Value {
         "status": if message.is_firing() { "firing" } else { "resolved" },
         "summary": message.summary(sender),
         "link": sender.link(),
-        "alerts": message.notices,
+        "alerts": message.notices.iter().map(|notice| keyed(sender, notice)).collect::<Value>(),
     })
+}
+
+/// A notice with what stays the same whenever its alert comes again.
+fn keyed(sender: &Sender, notice: &Notice) -> Value {
+    let mut body = json!(notice);
+    body["key"] = json!(sender.key(&notice.alert));
+    body
 }
 
 fn slack(sender: &Sender, message: &Message) -> Value {
@@ -116,12 +123,12 @@ fn pagerduty(sender: &Sender, notice: &Notice, key: &str) -> Value {
     let alert = &notice.alert;
     let source = if sender.source.is_empty() { "pgprime" } else { &sender.source };
     if notice.event == NoticeKind::Resolved {
-        return json!({"routing_key": key, "event_action": "resolve", "dedup_key": alert.id});
+        return json!({"routing_key": key, "event_action": "resolve", "dedup_key": sender.key(alert)});
     }
     let mut body = json!({
         "routing_key": key,
         "event_action": "trigger",
-        "dedup_key": alert.id,
+        "dedup_key": sender.key(alert),
         "client": "pgprime",
         "payload": {
             "summary": cut(&headline(notice, sender), PAGERDUTY_CHARS_MAX),

@@ -295,7 +295,7 @@ pub(super) fn checkpoints(evidence: &Evidence) -> Judged {
     let all = checkpoints_timed + checkpoints_requested;
     let share = checkpoints_requested as f64 / all.max(1) as f64;
     let said = format!(
-        "{checkpoints_requested} of {} were forced, {}",
+        "forced: {checkpoints_requested} of {}, {}",
         plural(all as usize, "checkpoint"),
         percent(100.0 * share)
     );

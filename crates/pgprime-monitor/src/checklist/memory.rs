@@ -85,8 +85,9 @@ pub(super) fn work_mem(evidence: &Evidence) -> Judged {
     };
     let each = worst.temp_bytes / worst.calls.max(1.0);
     let evidence_text = format!(
-        "{} go to disk with {}, the worst with {} for each of {} executions: {}",
+        "{} go{} to disk with {}, the worst with {} for each of {} executions: {}",
         crate::health::words::plural(spills.len(), "statement"),
+        if spills.len() == 1 { "es" } else { "" },
         bytes(live),
         bytes(each),
         number(worst.calls),

@@ -1,7 +1,9 @@
 //! Metrics in the text format of Prometheus.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use pgprime_cache::{LabelReport, Report as CacheReport};
 
 use crate::alerts::{AlertsView, Severity};
@@ -20,6 +22,8 @@ const OTHERS: &str = "(others)";
 pub struct Exposed<'a> {
     /// The last health report.
     pub health: Option<&'a HealthReport>,
+    /// Whether rounds go on; `None` where none are made.
+    pub watching: Option<Watching>,
     /// Poolers: the built-in one and PgBouncer, one of each.
     pub poolers: &'a [&'a PoolerReport],
     /// The result cache.
@@ -28,12 +32,24 @@ pub struct Exposed<'a> {
     pub alerts: Option<&'a AlertsView>,
 }
 
+/// How watching goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Watching {
+    /// When the last round ended; `None` before the first one has.
+    pub last_round_at: Option<Timestamp>,
+    /// A round that ended longer ago tells nothing any more.
+    pub stale_after: Duration,
+}
+
 /// All metrics, for the content type `text/plain; version=0.0.4`.
 #[must_use]
 pub fn prometheus_text(exposed: &Exposed<'_>) -> String {
     let mut text = Text::default();
     text.family("pgprime_build_info", Type::Gauge, "Always 1; the label says which version this is");
     text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    if let Some(watching) = exposed.watching {
+        self::watching(&mut text, watching);
+    }
     if let Some(health) = exposed.health {
         checks(&mut text, health);
     }
@@ -102,6 +118,22 @@ pub(super) fn status_number(status: Status) -> u8 {
         Status::Warning => 2,
         Status::Critical => 3,
     }
+}
+
+fn watching(text: &mut Text, watching: Watching) {
+    let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1_000.0;
+    text.family(
+        "pgprime_health_last_round_seconds",
+        Type::Gauge,
+        "When the last round of checks ended, in seconds since 1970; 0 before the first one",
+    );
+    text.sample(&[], watching.last_round_at.map_or(0.0, seconds));
+    text.family(
+        "pgprime_health_stale_after_seconds",
+        Type::Gauge,
+        "A round that ended longer ago tells nothing any more: three intervals",
+    );
+    text.sample(&[], watching.stale_after.as_secs_f64());
 }
 
 fn checks(text: &mut Text, health: &HealthReport) {

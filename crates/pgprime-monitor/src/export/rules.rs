@@ -42,14 +42,14 @@ groups:
           summary: "pgprime at {{ $labels.instance }} does not answer"
           description: "Nothing watches the database meanwhile. `systemctl status pgprime` and its log say why."
       - alert: PgprimeChecksStale
-        expr: time() - pgprime_health_taken_timestamp_seconds > 120
+        expr: time() - pgprime_health_last_round_seconds > pgprime_health_stale_after_seconds
         for: 1m
         labels:
-          severity: warning
+          severity: critical
           check: pgprime.stale
         annotations:
-          summary: "pgprime at {{ $labels.instance }} has made no checks for {{ $value | humanizeDuration }}"
-          description: "It answers, yet its rounds do not end. Its log says why."
+          summary: "pgprime at {{ $labels.instance }} watches nothing any more"
+          description: "It answers, and its rounds of checks have stopped or hang: its own alerts say nothing new. Its log says why."
 "#;
 
 fn alert(rule: &Rule) -> String {

@@ -115,6 +115,10 @@ fn exposed() -> String {
     let (health, pooler) = (health(), pooler(vec![pool("insurance", "app", 4)]));
     prometheus_text(&Exposed {
         health: Some(&health),
+        watching: Some(Watching {
+            last_round_at: Some(health.taken_at),
+            stale_after: std::time::Duration::from_secs(30),
+        }),
         poolers: &[&pooler],
         cache: Some(&cache),
         alerts: None,
@@ -131,6 +135,8 @@ fn metrics_are_in_the_format_of_prometheus() {
         "pgprime_check_value{check=\"connections.used\"} 83.5",
         "pgprime_check_threshold{check=\"locks.waiting\",severity=\"warning\"} 5",
         "pgprime_health_taken_timestamp_seconds 1763888400.5",
+        "pgprime_health_last_round_seconds 1763888400.5",
+        "pgprime_health_stale_after_seconds 30",
         "pgprime_pool_clients_waiting{pooler=\"pgbouncer\",database=\"insurance\",user=\"app\"} 3",
         "pgprime_pooler_wait_seconds_total{pooler=\"pgbouncer\"} 1.5",
         "pgprime_cache_hits_total{query=\"quotes \\\"all\\\"\\\\\\n\"} 7",
@@ -146,6 +152,13 @@ fn metrics_are_in_the_format_of_prometheus() {
     if let Some(file) = std::env::var_os("METRICS_FILE") {
         std::fs::write(file, &text).unwrap();
     }
+}
+
+#[test]
+fn before_the_first_round_the_last_one_is_in_1970() {
+    let watching = Watching { last_round_at: None, stale_after: std::time::Duration::from_secs(30) };
+    let text = prometheus_text(&Exposed { watching: Some(watching), ..Exposed::default() });
+    assert!(text.contains("\npgprime_health_last_round_seconds 0\n"), "{text}");
 }
 
 #[test]
@@ -174,6 +187,52 @@ fn every_rule_and_panel_is_about_something_exposed() {
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
             let is_metric = word.starts_with("pgprime_") && word != "pgprime_alerts_firing";
             assert!(!is_metric || exposed.contains(&format!("# TYPE {word} ")), "{word}");
+        }
+    }
+}
+
+#[test]
+fn rules_fire_as_their_tests_say() {
+    let deploy = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus");
+    let folder = tempfile::tempdir().unwrap();
+    let tests = folder.path().join("pgprime-alerts.test.yml");
+    std::fs::copy(deploy.join("pgprime-alerts.test.yml"), &tests).unwrap();
+    std::fs::write(folder.path().join("pgprime-alerts.yml"), prometheus_rules()).unwrap();
+    let output = match std::process::Command::new("promtool").args(["test", "rules"]).arg(tests).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("skipped: there is no promtool here");
+            return;
+        }
+        output => output.unwrap(),
+    };
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// What Grafana does not show otherwise: no two panels in one place, and nothing to ask that is not a variable.
+#[test]
+fn the_dashboard_can_be_drawn() {
+    let board: serde_json::Value = serde_json::from_str(&grafana_dashboard()).unwrap();
+    let rows = board["panels"].as_array().unwrap();
+    let nested = rows.iter().flat_map(|row| row["panels"].as_array().into_iter().flatten());
+    let panels: Vec<&serde_json::Value> = rows.iter().chain(nested).collect();
+    let ids: std::collections::BTreeSet<u64> =
+        panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len());
+    let place =
+        |panel: &serde_json::Value| ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
+    for (index, panel) in panels.iter().enumerate() {
+        let [x, y, w, h] = place(panel);
+        assert!(x + w <= 24, "{panel}");
+        for other in &panels[index + 1..] {
+            let [left, top, width, height] = place(other);
+            let is_beside = x + w <= left || left + width <= x || y + h <= top || top + height <= y;
+            assert!(is_beside, "{} and {}", panel["title"], other["title"]);
+        }
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let known =
+                target["expr"].as_str().unwrap().replace("$instance", "").replace("$__rate_interval", "");
+            assert!(!known.contains('$') && target["datasource"]["uid"] == "${datasource}", "{target}");
         }
     }
 }

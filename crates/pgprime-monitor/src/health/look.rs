@@ -28,7 +28,7 @@ pub struct Connected {
 
 /// A connection that somebody has lent.
 pub trait Lent: Send + Sync {
-    /// The driver's client.
+    /// The driver's client, for transactions that change nothing but what ends with them.
     fn client(&self) -> &Client;
 }
 
@@ -40,7 +40,7 @@ impl Lent for Client {
 
 impl Lent for PooledConnection {
     fn client(&self) -> &Client {
-        (**self).client()
+        (**self).client_local()
     }
 }
 

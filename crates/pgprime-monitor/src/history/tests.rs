@@ -347,6 +347,7 @@ fn rounds_become_series() {
         let seen = PoolerSeen { name: "PgBouncer".to_owned(), seen: Ok(pooler(seconds, transactions)) };
         sink.on_round(&watch::Round {
             number,
+            ended_at: std::time::Instant::now(),
             report: std::sync::Arc::new(report),
             observation: None,
             poolers: std::sync::Arc::new(vec![seen]),

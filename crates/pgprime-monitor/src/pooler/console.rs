@@ -3,8 +3,10 @@
 //! Columns are found by their names, which differ between versions; one that is missing is no error.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
@@ -14,7 +16,7 @@ use super::report::{PoolerDatabase, PoolerKind, PoolerPool, PoolerReport, Pooler
 /// A console that does not answer is given up after this.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// The console's own database.
-const CONSOLE: &str = "pgbouncer";
+pub(super) const CONSOLE: &str = "pgbouncer";
 
 /// What a console does not tell.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +53,7 @@ impl ConsoleError {
 /// # Errors
 /// [`ConsoleError`]
 pub async fn read_console(console: &Client) -> Result<PoolerReport, ConsoleError> {
-    let version = show(console, "SHOW VERSION").await?;
-    let version = version.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
+    let version = read_version(console).await?;
     let databases = show(console, "SHOW DATABASES").await?;
     let databases: Vec<PoolerDatabase> =
         databases.iter().filter(|row| word(row, "name") != CONSOLE).map(database).collect();
@@ -69,7 +70,7 @@ pub async fn read_console(console: &Client) -> Result<PoolerReport, ConsoleError
     Ok(PoolerReport {
         latency: None,
         taken_at: Timestamp::now(),
-        kind: if version.contains("pgprime") { PoolerKind::Pgprime } else { PoolerKind::Pgbouncer },
+        kind: PoolerKind::of_version(&version),
         version,
         totals: totals(&stats),
         clients: list("used_clients") + list("login_clients"),
@@ -78,6 +79,15 @@ pub async fn read_console(console: &Client) -> Result<PoolerReport, ConsoleError
         pools,
         databases,
     })
+}
+
+/// Its version, as it says.
+///
+/// # Errors
+/// [`ConsoleError`]
+pub async fn read_version(console: &Client) -> Result<String, ConsoleError> {
+    let rows = show(console, "SHOW VERSION").await?;
+    Ok(rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned())
 }
 
 /// Its settings in force, by their names.
@@ -90,15 +100,28 @@ pub async fn settings(console: &Client) -> Result<BTreeMap<String, String>, Cons
 }
 
 async fn show(console: &Client, command: &'static str) -> Result<Vec<SimpleQueryRow>, ConsoleError> {
-    let answer = timeout(ANSWER_MAX, console.simple_query(command)).await;
-    let messages = answer
-        .map_err(|_| ConsoleError::Silent { command })?
-        .map_err(|source| ConsoleError::Refused { command, source })?;
-    let row = |message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
+    let mut rows = Vec::new();
+    each_row(console, command, |row| rows.push(row)).await?;
+    Ok(rows)
+}
+
+/// Rows as they come, for lists that are too long to be kept.
+pub(super) async fn each_row(
+    console: &Client,
+    command: &'static str,
+    mut take: impl FnMut(SimpleQueryRow),
+) -> Result<(), ConsoleError> {
+    let reading = async {
+        let mut messages = pin!(console.simple_query_raw(command).await?);
+        while let Some(message) = messages.try_next().await? {
+            if let SimpleQueryMessage::Row(row) = message {
+                take(row);
+            }
+        }
+        Ok(())
     };
-    Ok(messages.into_iter().filter_map(row).collect())
+    let ended = timeout(ANSWER_MAX, reading).await.map_err(|_| ConsoleError::Silent { command })?;
+    ended.map_err(|source| ConsoleError::Refused { command, source })
 }
 
 fn database(row: &SimpleQueryRow) -> PoolerDatabase {
@@ -146,10 +169,10 @@ fn totals(rows: &[SimpleQueryRow]) -> PoolerTotals {
     }
 }
 
-fn word<'a>(row: &'a SimpleQueryRow, column: &str) -> &'a str {
+pub(super) fn word<'a>(row: &'a SimpleQueryRow, column: &str) -> &'a str {
     row.try_get(column).ok().flatten().unwrap_or_default()
 }
 
-fn number(row: &SimpleQueryRow, column: &str) -> Option<u64> {
+pub(super) fn number(row: &SimpleQueryRow, column: &str) -> Option<u64> {
     row.try_get(column).ok().flatten()?.parse().ok()
 }

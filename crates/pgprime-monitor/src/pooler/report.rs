@@ -13,6 +13,14 @@ pub enum PoolerKind {
     Pgbouncer,
 }
 
+impl PoolerKind {
+    /// Which one says that it is of this version: pgprime names itself beside the version it is compatible with.
+    #[must_use]
+    pub fn of_version(version: &str) -> Self {
+        if version.contains("pgprime") { Self::Pgprime } else { Self::Pgbouncer }
+    }
+}
+
 /// One pool: a user on a database.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PoolerPool {

@@ -1,5 +1,6 @@
 //! A pooler that is watched over its console.
 
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use pgprime_client::ConnectError;
@@ -8,7 +9,9 @@ use tokio_postgres::Client;
 
 use super::watcher::{PoolerReading, PoolerSource};
 use crate::health::PoolerTrouble;
-use crate::pooler::{ConsoleError, PoolerReport, read_console};
+use crate::pooler::{
+    ConsoleError, PoolerKind, PoolerSessions, read_console, read_sessions, read_version,
+};
 
 /// A pooler on the way to the database answers in milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,34 +21,77 @@ pub struct Console {
     name: String,
     url: String,
     client: Mutex<Option<Client>>,
+    met: StdMutex<Option<ConsoleMet>>,
+}
+
+/// Who answered at a console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleMet {
+    /// Which pooler it is.
+    pub kind: PoolerKind,
+    /// Its version, as it says.
+    pub version: String,
+    /// Host and port; a folder and a port for a Unix socket.
+    pub address: String,
 }
 
 impl Console {
     /// At this URL, whose database is `pgbouncer`. `name` is what people call it.
     #[must_use]
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
-        Self { name: name.into(), url: url.into(), client: Mutex::new(None) }
+        Self { name: name.into(), url: url.into(), client: Mutex::default(), met: StdMutex::default() }
     }
 
-    async fn report(&self) -> Result<PoolerReport, PoolerTrouble> {
+    /// Who answered at the last connection; `None` before the first one.
+    #[must_use]
+    pub fn met(&self) -> Option<ConsoleMet> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its clients and servers at this moment, at most `listed_max` of each. The caller bounds it.
+    ///
+    /// # Errors
+    /// [`PoolerTrouble`] when it does not answer, or refuses.
+    pub async fn sessions(&self, listed_max: usize) -> Result<PoolerSessions, PoolerTrouble> {
+        self.ask(async |client: &Client| {
+            let kind = self.met().map_or(PoolerKind::Pgbouncer, |met| met.kind);
+            read_sessions(client, kind, listed_max).await
+        })
+        .await
+    }
+
+    /// Asks over the connection that there is, or over a new one.
+    async fn ask<T>(
+        &self,
+        question: impl AsyncFn(&Client) -> Result<T, ConsoleError>,
+    ) -> Result<T, PoolerTrouble> {
         // While it is away from its place, a reading that is dropped leaves nothing half read behind.
         let mut place = self.client.lock().await;
         if let Some(client) = place.take() {
-            match read_console(&client).await {
-                Ok(report) => {
+            match question(&client).await {
+                Ok(answer) => {
                     *place = Some(client);
-                    return Ok(report);
+                    return Ok(answer);
                 }
                 // Restarted, perhaps: a new connection tells.
                 Err(error) if error.is_connection_lost() => {}
                 Err(error) => return Err(refused(&error)),
             }
         }
-        let connected = pgprime_client::connect(&self.url, CONNECT_TIMEOUT).await;
-        let client = connected.map_err(|error| unconnected(&error))?.client;
-        let report = read_console(&client).await.map_err(|error| refused(&error))?;
+        let client = self.connect().await?;
+        let answer = question(&client).await.map_err(|error| refused(&error))?;
         *place = Some(client);
-        Ok(report)
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<Client, PoolerTrouble> {
+        let connected = pgprime_client::connect(&self.url, CONNECT_TIMEOUT).await;
+        let connected = connected.map_err(|error| unconnected(&error))?;
+        let version = read_version(&connected.client).await.map_err(|error| refused(&error))?;
+        let address = format!("{}:{}", connected.host, connected.port);
+        let met = ConsoleMet { kind: PoolerKind::of_version(&version), version, address };
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(met);
+        Ok(connected.client)
     }
 }
 
@@ -55,7 +101,7 @@ impl PoolerSource for Console {
     }
 
     fn read(&self) -> PoolerReading<'_> {
-        Box::pin(self.report())
+        Box::pin(self.ask(async |client: &Client| read_console(client).await))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one round gives.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::health::{HealthReport, Observation, PoolerSeen, SpaceSummary};
 
@@ -9,6 +10,8 @@ use crate::health::{HealthReport, Observation, PoolerSeen, SpaceSummary};
 pub struct Round {
     /// Counts from 1.
     pub number: u64,
+    /// When it ended: what is shown long after that may not be true any more.
+    pub ended_at: Instant,
     /// What it means.
     pub report: Arc<HealthReport>,
     /// What was seen of the database; `None` while it gives no answer.

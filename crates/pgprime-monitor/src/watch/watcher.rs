@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pgprime_advisor::space::{self, SpaceOptions};
-use pgprime_views::{Declarations, Policy};
+use pgprime_views::{Declarations, Policy, ViewsError};
 
 use super::beside::Beside;
 use super::caught;
@@ -141,6 +141,7 @@ impl Watcher {
     fn publish(&self, looked: Looked, report: HealthReport, poolers: Vec<PoolerSeen>) -> Round {
         Round {
             number: self.number,
+            ended_at: Instant::now(),
             report: Arc::new(report),
             observation: looked.observed.ok(),
             poolers: Arc::new(poolers),
@@ -221,5 +222,11 @@ async fn views_status(
     let status =
         pgprime_views::status(connected.connection.client(), &declarations, &Policy::default()).await;
     // A replica or a role that may not read the state of views is no failure of the views.
-    status.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+    status.map_err(|error| match error {
+        // Its text ends with a page of SQL.
+        ViewsError::NotSetUp { .. } => {
+            "the tables of pgprime are not in this database: `pgprime views apply` makes them".to_owned()
+        }
+        other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+    })
 }

@@ -275,6 +275,71 @@ async fn a_replica_that_stands_still_and_one_that_is_gone() {
     until(&replica_url, &settings, "replication.receiver", |check| check.status == Status::Critical).await;
 }
 
+/// What a check says once its replica's figures are as wanted.
+async fn until_details(url: &str, settings: &Settings, wanted: impl Fn(&serde_json::Value) -> bool) -> Check {
+    let told = |check: &Check| check.details.first().is_some_and(&wanted);
+    until(url, settings, "replication.replay_delay_s", told).await.0
+}
+
+/// The age of the last commit that was replayed grows while the primary rests; the replica is not behind for that.
+#[tokio::test]
+async fn a_replica_of_a_primary_at_rest_is_not_behind() {
+    let cluster = Cluster::start(&ClusterOptions::default().with_replicas(1)).unwrap();
+    let (primary, replica) = (cluster.primary(), &cluster.replicas()[0]);
+    let url = replica.url("postgres");
+    let text = "[health.thresholds]\n\"replication.replay_delay_s\" = { warning = 1 }";
+    let settings = Settings::from_toml(text).unwrap();
+    primary.psql("postgres", "CREATE TABLE t (x int)").unwrap();
+    cluster.wait_for_replay().unwrap();
+    let rests = |details: &serde_json::Value| {
+        details["replayed_s_ago"].as_f64() > Some(3.0) && details["replay_lag_bytes"] == 0
+    };
+    let check = until_details(&url, &settings, rests).await;
+    assert_eq!((check.value, check.status), (Some(0.0), Status::Ok), "{check:?}");
+
+    // It goes on writing, and replay stands still: the time at rest is no delay.
+    let (mut look, begun) = (look(&url), Instant::now());
+    look.remember(&look.take(&settings).await);
+    replica.psql("postgres", "SELECT pg_wal_replay_pause()").unwrap();
+    let check = loop {
+        primary.psql("postgres", "INSERT INTO t VALUES (1)").unwrap();
+        let looked = look.take(&settings).await;
+        let report = report_of(&look, &looked, &settings);
+        look.remember(&looked);
+        let check = find(&report.checks, "replication.replay_delay_s").clone();
+        if check.value > Some(1.0) {
+            break check;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{check:?}");
+    };
+    assert!(check.value < Some(begun.elapsed().as_secs_f64() + 0.5), "{check:?}");
+    assert_eq!(check.status, Status::Warning);
+    assert!(check.text.starts_with("Replay is paused. What is shown here is "), "{}", check.text);
+    replica.psql("postgres", "SELECT pg_wal_replay_resume()").unwrap();
+    cluster.wait_for_replay().unwrap();
+    let caught_up = |details: &serde_json::Value| details["replay_lag_bytes"] == 0;
+    assert_eq!(until_details(&url, &settings, caught_up).await.value, Some(0.0));
+
+    // Nothing comes any more: what is replayed is all that has come, and says nothing.
+    let conninfo = replica.psql("postgres", "SHOW primary_conninfo").unwrap();
+    let follow = |conninfo: &str| {
+        let conninfo = conninfo.replace('\'', "''");
+        replica.psql("postgres", &format!("ALTER SYSTEM SET primary_conninfo = '{conninfo}'")).unwrap();
+        replica.reload().unwrap();
+    };
+    follow("");
+    let check = until_details(&url, &settings, |details| details["is_running"] == false).await;
+    primary.psql("postgres", "INSERT INTO t VALUES (2)").unwrap();
+    assert_eq!((check.value, check.status), (None, Status::Unknown), "{check:?}");
+    assert!(check.text.contains("nothing comes from the primary"), "{}", check.text);
+    follow(&conninfo);
+    cluster.wait_for_replay().unwrap();
+    let follows =
+        |details: &serde_json::Value| details["status"] == "streaming" && details["replay_lag_bytes"] == 0;
+    let check = until_details(&url, &settings, follows).await;
+    assert_eq!((check.value, check.status), (Some(0.0), Status::Ok), "{check:?}");
+}
+
 #[tokio::test]
 async fn a_server_with_all_connections_taken_or_gone_says_so_at_once() {
     let options = ClusterOptions::default()

@@ -1,9 +1,8 @@
 //! The server itself: version, role, settings, size.
 
 use serde::Serialize;
-use tokio_postgres::types::Type;
 
-use pgprime_capacity::postgres::{LiveSetting, SETTING_NAMES};
+use pgprime_capacity::postgres::LiveSetting;
 
 use super::error::ObserveError;
 use super::missing::Missing;
@@ -11,10 +10,6 @@ use super::session::{Attempt, Session, column, count};
 
 /// The oldest supported version, as `server_version_num`.
 const VERSION_NUMBER_MIN: u32 = 130_000;
-/// Settings that are read besides those that have a rule.
-const MORE_NAMES: &[&str] = &["reserved_connections", "data_directory"];
-/// Those that the server shows to members of pg_read_all_settings alone.
-const PRIVILEGED_NAMES: &[&str] = &["shared_preload_libraries", "data_directory"];
 
 /// The server, and who asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,7 +43,7 @@ impl Server {
 
 pub(super) async fn identify(session: &Session<'_>) -> Result<Server, ObserveError> {
     let step = "ask for the version";
-    let row = session.row(step, "SHOW server_version_num").await?;
+    let row = session.row(step, "SHOW /* pgprime */ \"SERVER_VERSION_NUM\"").await?;
     let text: &str = row.try_get(0).map_err(ObserveError::answer(step))?;
     let number: u32 =
         text.parse().map_err(|_| ObserveError::Answer { step, reason: format!("version {text:?}") })?;
@@ -74,36 +69,6 @@ pub(super) async fn identify(session: &Session<'_>) -> Result<Server, ObserveErr
         sees_statistics: column(&row, step, "sees_statistics")?,
         sees_settings: column(&row, step, "sees_settings")?,
     })
-}
-
-pub(super) async fn settings(
-    session: &Session<'_>,
-    server: &Server,
-    missing: &mut Vec<Missing>,
-) -> Result<Vec<LiveSetting>, ObserveError> {
-    let step = "read the settings";
-    let names: Vec<&str> = SETTING_NAMES.iter().chain(MORE_NAMES).copied().collect();
-    let sql = include_str!("../../sql/settings.sql");
-    let rows = session.rows(step, sql, &[(&names, Type::TEXT_ARRAY)]).await?;
-    let live = |row| -> Result<LiveSetting, ObserveError> {
-        Ok(LiveSetting {
-            name: column(row, step, "name")?,
-            setting: column(row, step, "setting")?,
-            unit: column(row, step, "unit")?,
-            source: column(row, step, "source")?,
-            context: column(row, step, "context")?,
-            pending_restart: column(row, step, "pending_restart")?,
-        })
-    };
-    let settings: Vec<LiveSetting> = rows.iter().map(live).collect::<Result<_, _>>()?;
-    let is_hidden = |name: &&&str| find(&settings, name).is_none();
-    let hidden: Vec<&str> = PRIVILEGED_NAMES.iter().filter(is_hidden).copied().collect();
-    if !hidden.is_empty() && !server.sees_settings {
-        let why = "the server shows them to members of pg_read_all_settings, which is part of pg_monitor; libraries \
-                   loaded already must be kept when pg_stat_statements is added";
-        missing.push(Missing::new(&hidden.join(" and "), why).with_statement(server.grant_monitor()));
-    }
-    Ok(settings)
 }
 
 pub(super) fn find<'a>(settings: &'a [LiveSetting], name: &str) -> Option<&'a str> {

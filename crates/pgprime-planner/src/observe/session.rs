@@ -12,10 +12,10 @@ use super::error::ObserveError;
 ///
 /// The queries carry a comment behind their first word, by which pg_stat_statements' entries for them are left out:
 /// from version 18 on it does not keep comments in front.
-const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; \
-    SET LOCAL statement_timeout = '5s'; \
-    SET LOCAL lock_timeout = '1s'; \
-    SET LOCAL search_path = pg_catalog";
+const BEGIN: &str = "BEGIN /* pgprime */ TRANSACTION READ ONLY, NOT DEFERRABLE; \
+    SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '5s'; \
+    SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = '1s'; \
+    SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog";
 
 /// A parameter and its type, which spares asking the server for it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -41,9 +41,10 @@ impl<'a> Session<'a> {
         Ok(Self { client })
     }
 
-    /// Ends the transaction, whatever came of it.
+    /// Ends the transaction, whatever came of it. It has changed nothing, and a rollback would be counted as one of the
+    /// application's.
     pub(super) async fn end<T>(self, outcome: Result<T, ObserveError>) -> Result<T, ObserveError> {
-        let ended = self.client.batch_execute("ROLLBACK").await;
+        let ended = self.client.batch_execute("COMMIT").await;
         let value = outcome?;
         ended.map_err(ObserveError::query("end the transaction"))?;
         Ok(value)

@@ -52,6 +52,7 @@ impl<'a> Database<'a> {
         let pid: i32 = session.query_one_scalar("SELECT pg_backend_pid()", &[]).await.unwrap();
         drop(session);
         self.wait(&format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})")).await;
+        self.node.wait_for_statistics(&self.name).unwrap();
     }
 
     /// Waits until a condition holds, by asking the server.

@@ -30,6 +30,7 @@ async fn a_refresh_is_written_down() {
     database.psql("UPDATE orders SET amount = amount + 1 WHERE day = '2025-01-01'").await;
     let seen = state(&database, DAILY).await;
     assert_eq!(seen.views[0].changes, Changes::Rows(100));
+    assert_eq!(seen.views[0].worth.as_ref().map(|worth| worth.reads), Some(0), "its own reads are none");
     let refreshed = done(asked(&database.client, "daily").await);
     assert_eq!(refreshed.blocked_readers, None);
     assert_eq!((refreshed.rows, refreshed.rows_changed, refreshed.base_changes), (10, 2, Some(100)));

@@ -66,15 +66,19 @@ async fn views_on_views_follow_in_one_round() {
     database.psql("UPDATE orders SET amount = 0 WHERE id = 1").await;
     age(&database, "16 minutes").await;
     // The counts of the refresh of the first reach the statistics when its session is idle; another round sees them.
+    // Before version 15 those of its making may come as late.
+    let follows = |seen: &[String]| {
+        let mut later = seen.iter().skip_while(|one| *one != "public.daily schedule");
+        later.any(|one| one.starts_with("public.a_total"))
+    };
     let mut seen = Vec::new();
     for _ in 0..10_000 {
-        if seen.len() >= 2 {
+        if follows(&seen) {
             break;
         }
         seen.extend(refreshed(&round(&database, &toml, Policy::default()).await));
     }
-    assert_eq!(seen[0], "public.daily schedule");
-    assert!(seen[1].starts_with("public.a_total"), "{seen:?}");
+    assert!(follows(&seen), "{seen:?}");
 }
 
 #[tokio::test]

@@ -133,7 +133,9 @@ fn guarded_cluster() -> Cluster {
         "host all in_scram 127.0.0.1/32 scram-sha-256",
     ]);
     let cluster = Cluster::start(&options).unwrap();
-    let roles = "CREATE ROLE in_trust LOGIN; CREATE ROLE in_clear LOGIN PASSWORD 'clear'; \
+    // Version 13 stores MD5 unless told otherwise.
+    let roles = "SET password_encryption = 'scram-sha-256'; \
+                 CREATE ROLE in_trust LOGIN; CREATE ROLE in_clear LOGIN PASSWORD 'clear'; \
                  CREATE ROLE in_scram LOGIN PASSWORD 'scräm'; \
                  SET password_encryption = md5; CREATE ROLE in_md5 LOGIN PASSWORD 'five'";
     cluster.primary().psql("postgres", roles).unwrap();

@@ -48,6 +48,7 @@ fn step(node: &Node, database: &str, sql: &str) {
     while node.psql("postgres", &others).unwrap() != "0" {
         std::thread::yield_now();
     }
+    node.wait_for_statistics(database).unwrap();
 }
 
 fn printed(output: &Output) -> String {

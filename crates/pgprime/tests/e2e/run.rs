@@ -1,9 +1,13 @@
 //! `pgprime run`: everything at once, from a URL alone and from a configuration.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -139,6 +143,16 @@ fn a_url_is_enough_for_the_whole_system() {
     assert!(status == 200 && page.contains("pgprime"), "{page}");
     let (status, metrics) = running.get("/metrics");
     assert!(status == 200 && metrics.contains("pgprime_check_status{check=\"database.up\"} 0"), "{metrics}");
+    // What is deployed beside it asks for nothing else; the cache's figures come with its connections.
+    for file in ["grafana/pgprime.json", "prometheus/pgprime-alerts.yml"] {
+        let asked = deployed(file);
+        let words = asked.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: BTreeSet<&str> = words.filter(|word| word.starts_with("pgprime_")).collect();
+        for name in names {
+            let line = format!("# TYPE {name} ");
+            wait_until(&format!("{file} finds {name}"), || running.get("/metrics").1.contains(&line));
+        }
+    }
 
     running.signal(Signal::SIGTERM);
     assert!(running.ended().success(), "{}", running.log());
@@ -257,6 +271,49 @@ fn applications_are_served_although_nothing_can_be_watched() {
     });
     let log = running.log();
     assert!(log.contains("nothing is watched") && log.matches("in use").count() == 1, "{log}");
+}
+
+/// A file of `deploy/`, for this machine only.
+fn deployed(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
+    std::fs::read_to_string(path).unwrap().replace("0.0.0.0", "127.0.0.1")
+}
+
+#[test]
+fn configurations_that_are_deployed_are_run_with() {
+    let database = cluster().test_database("run").unwrap();
+    let url = cluster().primary().url(&database);
+    let users = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(users.path(), "\"app\" \"secret\"\n").unwrap();
+    let map = deployed("kubernetes/configmap.yaml");
+    let lines = map.split_once("  pgprime.toml: |\n").unwrap().1.lines();
+    let in_map: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+    let users = users.path().to_str().unwrap();
+    for config in [deployed("docker/pgprime.toml"), in_map.join("\n")] {
+        let config = config.replace("/etc/pgprime/secret/userlist.txt", users);
+        // With a password the pooler has users although its configuration names none.
+        let running = Running::start(Some(&url.replace('@', ":secret@")), Some(&config), &[]);
+        assert_eq!((running.get("/healthz").0, running.get("/readyz").0), (200, 200));
+        assert!(!running.log().contains("nothing is watched"), "{}", running.log());
+    }
+}
+
+#[test]
+fn a_service_manager_hears_when_clients_are_accepted() {
+    let database = cluster().test_database("run").unwrap();
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let log = File::create(dir.path().join("log")).unwrap();
+    let mut command = command(Some(&cluster().primary().url(&database)));
+    command.args(["--listen", "127.0.0.1:0", "--pooler-port", &port.to_string(), "--state"]).arg(dir.path());
+    command.env("NOTIFY_SOCKET", dir.path().join("notify")).current_dir(dir.path());
+    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let running = Running { child, dir, pooler_port: port, api: String::new() };
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1\n");
+    assert!(TcpStream::connect(("127.0.0.1", running.pooler_port)).is_ok());
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl Setting {
         let sql =
             "CREATE TABLE orders AS SELECT date '2025-01-01' + i % 7 AS day FROM generate_series(1, 70) i";
         cluster().primary().psql(&database, sql).unwrap();
+        cluster().primary().wait_for_statistics(&database).unwrap();
         Self { folder, database }
     }
 
@@ -73,7 +74,9 @@ fn from_a_declaration_to_a_refreshed_view() {
     assert!(setting.says(&["refresh"], 0).contains("Nothing is due."));
     let refreshed = setting.says(&["refresh", "daily"], 0);
     assert!(refreshed.contains("public.daily: refreshed in") && refreshed.contains("7 rows"), "{refreshed}");
+    cluster().primary().wait_for_statistics(&setting.database).unwrap();
     let status = setting.says(&["status"], 0);
+    assert!(status.contains("read 0 times"), "{status}");
     assert!(
         status.contains("nothing has changed since") && status.contains("next refresh: in 1"),
         "{status}"

@@ -10,8 +10,10 @@ use super::super::session::{column, milliseconds};
 use super::steps::Create;
 
 /// A look into the catalogs is a matter of milliseconds.
-const LOOK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; \
-                    SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '1s'";
+const LOOK: &str = "BEGIN /* pgprime */ ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; \
+                    SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog, pg_temp; \
+                    SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '10s'; \
+                    SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = '1s'";
 
 /// A session that is ours alone, and the settings that it had before. Its exit is [`Session::restore`].
 pub(super) struct Session<'a> {

@@ -19,10 +19,12 @@ fn kept_plans_are_a_servers() {
     let is_writing = std::env::var_os("PGPRIME_WRITE_PLANS").is_some();
     let closest =
         cases::VERSIONS.into_iter().rev().find(|&kept| kept <= version).unwrap_or(cases::VERSIONS[0]);
-    for case in cases::cases().iter().filter(|case| case.runs_on(closest)) {
+    // Version 14 was the first to remember what inner sides gave.
+    let is_known = |case: &Case| version >= 14 || case.name != "memoize_evictions";
+    for case in cases::cases().iter().filter(|case| case.runs_on(closest) && is_known(case)) {
         // The first run reads what the others find in memory, and sets hint bits.
-        let _ = explain(node, case, "JSON");
-        let (json, text) = (explain(node, case, "JSON"), explain(node, case, "TEXT"));
+        let _ = explain(node, version, case, "JSON");
+        let (json, text) = (explain(node, version, case, "JSON"), explain(node, version, case, "TEXT"));
         if is_writing {
             write(case, version, "json", &json);
             write(case, version, "txt", &text);
@@ -52,8 +54,13 @@ fn start(installation: Installation) -> Cluster {
     Cluster::start(&options).unwrap()
 }
 
-fn explain(node: &Node, case: &Case, format: &str) -> String {
-    node.psql(DATABASE, &case.script(format)).unwrap_or_else(|error| panic!("{}: {error}", case.name))
+fn explain(node: &Node, version: u32, case: &Case, format: &str) -> String {
+    let mut script = case.script(format);
+    if version < 14 {
+        // Nothing is remembered there.
+        script = script.replace("SET LOCAL enable_memoize = off;", "");
+    }
+    node.psql(DATABASE, &script).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
 fn write(case: &Case, version: u32, extension: &str, plan: &str) {

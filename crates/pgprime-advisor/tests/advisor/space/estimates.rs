@@ -1,6 +1,7 @@
 //! Estimates against what a rewrite gives back, and against pgstattuple.
 
 use pgprime_advisor::space::{FindingKind, NoEstimate, SpaceOptions, SpaceReport, text};
+use pgprime_cluster::Installation;
 
 use super::{
     connect, database, estimated, estimated_index, find, look, measuring, options, run_remedies, steps,
@@ -93,9 +94,18 @@ async fn measuring_confirms_the_estimate() {
     steps(node, &database, &[&planted(), "VACUUM", "ANALYZE"]);
     let client = connect(node, &database, "postgres").await;
     let report = look(&client, &measuring()).await;
+    let measures_toast = Installation::find().unwrap().version_major() >= 14;
     for (name, _, storage, ..) in SHAPES {
         let table = report.tables.iter().find(|table| table.name == *name).unwrap();
-        let (estimated, measured) = (table.waste.estimated.unwrap(), table.waste.measured.unwrap());
+        // Version 13's pgstattuple refuses what is out of line: the reason is told.
+        if table.toast_bytes > 0 && !measures_toast && table.waste.measured.is_none() {
+            let reason = table.waste.not_measured.as_deref().unwrap();
+            assert!(reason.contains("is not a table or materialized view"), "{name}: {reason}");
+            continue;
+        }
+        let (Some(estimated), Some(measured)) = (table.waste.estimated, table.waste.measured) else {
+            panic!("{name}: {:?}", table.waste);
+        };
         let apart = (estimated.percent - measured.percent).abs();
         assert!(apart <= MEASURED_TOLERANCE_PERCENT, "{name}: {estimated:?} {measured:?}");
         if table.toast_bytes > 0 || !storage.is_empty() || *name == "three_a_page" {

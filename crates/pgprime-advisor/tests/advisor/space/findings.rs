@@ -142,8 +142,7 @@ async fn unlogged_tables_autovacuum_and_growth() {
     let mut before = report.clone();
     remember(&mut history, &mut before, "here:1", None, now).unwrap();
     assert!(before.tables.iter().all(|table| table.growth.is_none()), "nothing was recorded");
-    node.psql(&database, "INSERT INTO grown SELECT generate_series(1, 10000)").unwrap();
-    node.psql(&database, "ANALYZE grown").unwrap();
+    steps(node, &database, &["INSERT INTO grown SELECT generate_series(1, 10000)", "ANALYZE grown"]);
     let mut after = look(&client, &options).await;
     let later = now + Duration::from_secs(7_200);
     remember(&mut history, &mut after, "here:1", None, later).unwrap();
@@ -164,7 +163,7 @@ async fn unlogged_tables_autovacuum_and_growth() {
     run_remedies(node, &database, find(&report, FindingKind::AutovacuumOff, "public.off").unwrap());
     assert_eq!(look(&client, &options).await.findings.len(), 1);
 
-    node.psql(&database, "INSERT INTO grown SELECT generate_series(1, 20000)").unwrap();
+    steps(node, &database, &["INSERT INTO grown SELECT generate_series(1, 20000)"]);
     let report = look(&client, &options).await;
     let stale = find(&report, FindingKind::StaleStatistics, "public.grown").unwrap();
     assert!(stale.summary.starts_with("20,000 rows changed since the last analyze"), "{}", stale.summary);

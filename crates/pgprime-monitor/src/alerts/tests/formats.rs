@@ -53,6 +53,8 @@ const DETAILS: [&str; 3] = [
 
 #[test]
 fn webhook() {
+    let mut keyed_fired = serde_json::to_value(fired()).unwrap();
+    keyed_fired["key"] = json!("insurance at db1/connections.used.critical");
     let expected = json!({
         "version": 1,
         "at": "2025-11-23T09:11:40Z",
@@ -64,6 +66,7 @@ fn webhook() {
             {
                 "event": "resolved",
                 "id": "connections.used.critical@1763888400",
+                "key": "insurance at db1/connections.used.critical",
                 "rule": "connections.used.critical",
                 "severity": "critical",
                 "state": "resolved",
@@ -82,7 +85,7 @@ fn webhook() {
                 "fired_within_hour": 1,
                 "is_suppressed": false,
             },
-            serde_json::to_value(fired()).unwrap(),
+            keyed_fired,
         ],
     });
     assert_eq!(body(ChannelKind::Webhook, vec![resolved(), fired()]), [expected]);
@@ -145,7 +148,7 @@ fn pagerduty() {
         json!({
             "routing_key": "routing-key-1",
             "event_action": "trigger",
-            "dedup_key": "connections.used.critical@1763888400",
+            "dedup_key": "insurance at db1/connections.used.critical",
             "client": "pgprime",
             "client_url": "https://db.example.com/alerts",
             "links": [{"href": "https://db.example.com/alerts", "text": "Dashboard"}],
@@ -169,7 +172,7 @@ fn pagerduty() {
         json!({
             "routing_key": "routing-key-1",
             "event_action": "resolve",
-            "dedup_key": "connections.used.critical@1763888400",
+            "dedup_key": "insurance at db1/connections.used.critical",
         }),
     ];
     assert_eq!(body(ChannelKind::Pagerduty, vec![fired(), resolved()]), expected);

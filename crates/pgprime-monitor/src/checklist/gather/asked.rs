@@ -7,8 +7,10 @@ use super::error::GatherError;
 use crate::checklist::evidence::Counters;
 use crate::health::{Missing, Section};
 
-const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '500ms'; \
-                     SET LOCAL search_path = pg_catalog";
+const BEGIN: &str = "BEGIN /* pgprime */ TRANSACTION READ ONLY, NOT DEFERRABLE; \
+                     SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '5s'; \
+                     SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = '500ms'; \
+                     SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog";
 /// From here on checkpoints have a view of their own.
 const CHECKPOINTER_SINCE: u32 = 17;
 

@@ -12,8 +12,6 @@ use crate::checklist::evidence::{Statement, StatementKind, Workload};
 use crate::checklist::words::shortened;
 use crate::health::{Missing, Section};
 
-/// The comment by which this program's own statements are known.
-const OWN_MARK: &str = "/* pgprime";
 /// Statements that are looked at, those with the most time first.
 const STATEMENTS_MAX: usize = 5_000;
 
@@ -56,7 +54,7 @@ fn workload(snapshot: &Snapshot, period: &Period, measured: Option<&Statements>)
         identity.key.database_oid == snapshot.server.database_oid
             && identity.key.toplevel
             && statement.counters.calls > 0.0
-            && identity.text.as_deref().is_some_and(|text| !text.contains(OWN_MARK))
+            && identity.text.as_deref().is_some_and(|text| !slow::is_own(text))
     };
     let mut totals: Vec<&StatementTotals> = period.totals.statements.iter().filter(is_wanted).collect();
     totals.sort_by(|a, b| b.counters.exec_ms.total_cmp(&a.counters.exec_ms));

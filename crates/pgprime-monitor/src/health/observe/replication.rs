@@ -83,8 +83,19 @@ pub struct Receiver {
     pub is_paused: bool,
     /// WAL received and not replayed, in bytes; `None` where it never received any.
     pub replay_lag_bytes: Option<u64>,
+    /// Where it has replayed to.
+    pub replay_position: Option<u64>,
     /// Seconds since the commit that was replayed last.
     pub replayed_s_ago: Option<f64>,
+}
+
+impl Receiver {
+    /// Whether it gets what is written as it is written. Where the role may not see the state, a receiver that is connected
+    /// is taken for one that does.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.is_running && self.status.as_deref().is_none_or(|status| status == "streaming")
+    }
 }
 
 /// A replica that was seen in the past hour.
@@ -200,6 +211,7 @@ fn receiver(row: &Row) -> Result<Receiver, Error> {
         silent_s: get(row, "silent_s")?,
         is_paused: get(row, "is_paused")?,
         replay_lag_bytes: known_count(row, "replay_lag_bytes")?,
+        replay_position: known_count(row, "replay_position")?,
         replayed_s_ago: get(row, "replayed_s_ago")?,
     })
 }

@@ -79,7 +79,7 @@ impl Server {
 }
 
 pub(super) async fn read(session: &Session<'_>) -> Result<Server, Down> {
-    let rows = session.rows("SHOW server_version_num").await?;
+    let rows = session.rows("SHOW /* pgprime */ \"SERVER_VERSION_NUM\"").await?;
     let number = rows.first().and_then(|row| row.try_get::<_, &str>(0).ok()?.parse::<i32>().ok());
     match number {
         None => {

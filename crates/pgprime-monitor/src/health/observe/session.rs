@@ -14,8 +14,10 @@ use crate::health::settings::Settings;
 /// Everything is local to the transaction: through a pooler the next client finds nothing changed. A `search_path` of
 /// pg_catalog alone keeps objects of others from being taken for the server's own. Parallel workers and JIT cost more than
 /// these statements do.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL search_path = pg_catalog; \
-                     SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+const BEGIN: &str = "BEGIN /* pgprime */ ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; \
+                     SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog; \
+                     SET /* pgprime */ LOCAL \"JIT\" = off; \
+                     SET /* pgprime */ LOCAL \"MAX_PARALLEL_WORKERS_PER_GATHER\" = 0";
 
 /// A parameter and its type, which spares asking the server for it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -33,8 +35,10 @@ impl<'a> Session<'a> {
         let milliseconds = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).max(1);
         let (statement, lock) =
             (milliseconds(settings.statement_timeout), milliseconds(settings.lock_timeout));
-        let sql =
-            format!("{BEGIN}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}");
+        let sql = format!(
+            "{BEGIN}; SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {statement}; \
+             SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = {lock}"
+        );
         client.batch_execute(&sql).await.map_err(|error| Down::of_driver(&error))?;
         Ok(Self { client, limit: settings.statement_timeout, role: "CURRENT_USER".to_owned() })
     }

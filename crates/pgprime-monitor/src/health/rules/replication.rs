@@ -186,13 +186,16 @@ fn heard(seen: &Seen<'_>, receiver: &Receiver) -> Verdict {
 
 fn delay(seen: &Seen<'_>, receiver: &Receiver) -> Verdict {
     let paused = if receiver.is_paused { "Replay is paused. " } else { "" };
-    let verdict = match (delay_of(seen.now, receiver), receiver.replay_lag_bytes) {
-        (_, Some(0)) => Verdict::value(DELAY, 0.0, format!("{paused}All is replayed that has come.")),
-        (Some(delay_s), _) => {
-            let text = format!("{paused}What is shown here is {} old.", words::seconds(delay_s));
+    let verdict = match (receiver.replay_lag_bytes, delay_of(seen.now, receiver)) {
+        (None | Some(0), _) if !receiver.is_streaming() => return untold(receiver, paused),
+        (Some(0), _) => Verdict::value(DELAY, 0.0, format!("{paused}All is replayed that has come.")),
+        (_, Some(delay_s)) => {
+            // What the primary has written since its connection was lost is older still, or there is nothing.
+            let at_least = if receiver.is_streaming() { "" } else { "at least " };
+            let text = format!("{paused}What is shown here is {at_least}{} old.", words::seconds(delay_s));
             Verdict::value(DELAY, delay_s, text)
         }
-        (None, _) => Verdict::well(DELAY, format!("{paused}Nothing was replayed since its start.")),
+        (_, None) => Verdict::well(DELAY, format!("{paused}Nothing was replayed since its start.")),
     };
     let verdict = verdict.details([receiver]);
     match receiver.is_paused {
@@ -207,11 +210,22 @@ fn delay(seen: &Seen<'_>, receiver: &Receiver) -> Verdict {
     }
 }
 
+/// All is replayed that has come, and nothing comes: the primary may have been at rest ever since, or far ahead.
+fn untold(receiver: &Receiver, paused: &str) -> Verdict {
+    let since = receiver.replayed_s_ago.map_or(String::new(), |seconds| {
+        format!(" The last commit that was replayed is {} old.", words::seconds(seconds))
+    });
+    let text = format!(
+        "{paused}Cannot be told: all is replayed that has come, but nothing comes from the primary.{since}"
+    );
+    Verdict::fixed(DELAY, Status::Unknown, text).details([receiver])
+}
+
 /// How old what a replica shows is, while it has WAL to replay. The age of the commit that was replayed last is too much
 /// where the primary was at rest before: what came since the last look is young. Where the WAL that waits had come before
 /// the oldest look that is remembered, that age is all there is.
 fn delay_of(now: &Observation, receiver: &Receiver) -> Option<f64> {
-    let replayed = now.server.wal_position?.saturating_sub(receiver.replay_lag_bytes?);
+    let replayed = receiver.replay_position?;
     match (
         now.recent.seconds_since_wal_was_beyond(replayed, now.server.at_s),
         now.recent.span_s(now.server.at_s),

@@ -4,15 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jiff::{Timestamp, Zoned};
-use pgprime_advisor::history::{History, Retention};
 use pgprime_advisor::slow;
 use pgprime_advisor::space::{self, Severity, SpaceReport};
 
 use super::options::Arguments;
 use crate::database::{self, Unreachable};
-use crate::exit;
-use crate::history_file::default_path;
 use crate::output::{print, print_json};
+use crate::{exit, history_file};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = database::block_on(look(arguments))?;
@@ -53,8 +51,6 @@ fn remember(
     since: Option<Timestamp>,
     arguments: &Arguments,
 ) -> anyhow::Result<()> {
-    let path = arguments.history.clone().or_else(default_path);
-    let path = path.context("there is no home folder for the history: name a file with --history")?;
-    let mut history = History::open(&path, Retention::default())?;
+    let mut history = history_file::open(arguments.history.as_deref())?;
     Ok(space::remember(&mut history, report, label, since, Timestamp::now())?)
 }

@@ -41,6 +41,7 @@ impl Contents<'_> {
             api_section(),
             self.health_section(),
             self.alerts_section(),
+            kept_section(),
             self.views_section(),
         ];
         sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
@@ -215,6 +216,16 @@ impl Contents<'_> {
             names.join(", ")
         ))
     }
+}
+
+fn kept_section() -> String {
+    format!(
+        "{}# [history]\n# directory = \"/var/lib/pgprime\"\n# series_for = \"400d\"\n# series_size_max = \"256MB\"\n\
+         # statements_for = \"400d\"\n# statements_size_max = \"256MB\"\n\n\
+         {}# [cache]\n# figures_ttl = \"1m\"\n# statements_ttl = \"5s\"\n# advice_ttl = \"1m\"\n# memory_max = \"16MB\"\n",
+        comment("How long figures and statements are kept, in how many bytes, and where."),
+        comment("For how long what was asked for is shown again without asking the database."),
+    )
 }
 
 fn api_section() -> String {

@@ -42,16 +42,20 @@ pub(super) fn sentences(observation: &Observation, address: &str) -> Vec<String>
 }
 
 fn measured(statements: &Statements) -> String {
-    let since = match statements.since {
-        StatementsSince::Reset => "since the last reset of pg_stat_statements",
-        StatementsSince::ServerStart => "since the start of the server",
+    let (since, doubt) = match statements.since {
+        StatementsSince::Reset => ("since the last reset of pg_stat_statements", ""),
+        StatementsSince::ServerStart => (
+            "since the start of the server",
+            " Calls from before a restart may be among them, which makes the rate too high: before version 14 \
+             pg_stat_statements does not tell since when it counts. Reset it, and plan later.",
+        ),
     };
     let Some(mix) = statements.all else { return format!("No statement was measured {since}.") };
     let few =
         if mix.calls < CALLS_FEW { " That is too little to rely on: let the service run first." } else { "" };
     format!(
         "Measured {since}, {:.0} s: {} calls of {:.3} ms on average (standard deviation {:.3} ms), {:.1} per \
-         second.{few}",
+         second.{few}{doubt}",
         statements.window_seconds, mix.calls, mix.mean_ms, mix.stddev_ms, statements.calls_per_second
     )
 }

@@ -28,6 +28,8 @@ const fn without(name: &'static str, meaning: &'static str) -> Field {
 pub(super) const SECTIONS: &[Section] = &[
     Section { name: "[database]", about: "What is watched, and what the pooler leads to.", fields: &[
         without("url", "the database itself, not a pooler in front of it; `DATABASE_URL` wins over it"),
+        with("connections_max", "4", "connections for looking, recording and REST, 2 to 50, opened when needed; as many again for the dashboard's figures"),
+        with("statement_timeout", "\"120s\"", "a statement that somebody waits for is given up after this; 5 s to an hour. Advice on indexes plans all of the workload. Rounds of checks have limits of their own"),
     ]},
     Section { name: "[pgbouncer]", about: "A PgBouncer that runs in front of the database already, in the built-in pooler's place.", fields: &[
         without("url", "its console; `PGPRIME_PGBOUNCER_URL` wins over it"),
@@ -45,7 +47,8 @@ pub(super) const SECTIONS: &[Section] = &[
         with("tokens", "[]", "everybody else: see `[[api.tokens]]`"),
         without("tls", "certificate and key: see `[api.tls]`; without them HTTP is plain"),
         with("hosts", "[]", "names under which it is reached, besides this machine's addresses. A request with another one in its `Host` is refused where no token proves who asks"),
-        with("requests_per_minute", "1200", "of one address"),
+        with("connections_max", "512", "connections at once, 8 to 65,536; further ones wait. Half of them, and 200 at most, may be live streams"),
+        with("requests_per_minute", "1200", "of one address, or of one IPv6 network of 64 bits"),
         with("allow_execute", "true", "whether statements may be executed for `analyze-query`, by those with the role for it"),
         without("audit_file", "where every action is noted besides the log"),
         without("public_url", "the dashboard's address in messages"),
@@ -58,6 +61,21 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "[api.tls]", about: "Files in PEM.", fields: &[
         without("certificate", "the certificate and those between it and its root"),
         without("key", "its private key"),
+    ]},
+    Section { name: "[history]", about: "The files of the past: `series.sqlite` (figures of each round of checks), `history.sqlite` (what statements did) and `alerts.sqlite`. Commands that read or record, such as `pgprime slow-queries`, go by it as well where they find the configuration (`PGPRIME_CONFIG`).", fields: &[
+        without("directory", "their folder; `--state` wins over it. Otherwise pgprime below `$XDG_STATE_HOME` or `~/.local/state`"),
+        with("rounds_for", "\"48h\"", "the figures of each round are kept for this long, an hour at least; then those of minutes, and after 14 days those of quarters of an hour"),
+        with("series_for", "\"400d\"", "nothing of them is kept for longer"),
+        with("series_size_max", "\"256MB\"", "what `series.sqlite` may use, 4MB at least; when there is more, the oldest rounds go first. 256MB hold about 300 series"),
+        with("statements_every", "\"1m\"", "between two readings of what statements did; 10 s to an hour"),
+        with("statements_for", "\"400d\"", "what statements did is kept for this long, an hour at least: for two days as it was read, for a month by hours, then by days"),
+        with("statements_size_max", "\"256MB\"", "what `history.sqlite` may use, 4MB at least; when there is more, it becomes coarser earlier"),
+    ]},
+    Section { name: "[cache]", about: "For how long what was asked for is shown again without asking the database: dashboard and REST. `REDIS_URL` is the Redis that keeps figures besides memory.", fields: &[
+        with("figures_ttl", "\"1m\"", "figures of `[[figures]]` that say nothing themselves; a second to a day"),
+        with("statements_ttl", "\"5s\"", "statistics of statements and of views; a second to an hour"),
+        with("advice_ttl", "\"1m\"", "advice on indexes, reports on space, the checklist; a second to a day"),
+        with("memory_max", "\"16MB\"", "what figures may take in memory; 1MB to 1TB"),
     ]},
     Section { name: "[health]", about: "How the database is looked at, and from where on it is bad.", fields: &[
         with("interval", "\"10s\"", "between two looks; a second at least"),
@@ -117,7 +135,7 @@ pub(super) const SECTIONS: &[Section] = &[
         without("title", "what people read; the name where nothing is said"),
         without("sql", "the query; or `file`"),
         without("file", "a file that holds it, beside the configuration"),
-        with("ttl", "\"1m\"", "how long its rows are shown before they are asked for again"),
+        without("ttl", "how long its rows are shown before they are asked for again; `figures_ttl` of `[cache]` where nothing is said"),
         without("unit", "what its values are in"),
         with("labels", "[]", "the columns that say what a row is about; all others are values"),
     ]},

@@ -9,7 +9,7 @@ pub(super) fn text() -> String {
     let heading = "## Settings of pgprime.toml\n\n\
          It is looked for as pgprime.toml, config/pgprime.toml and /etc/pgprime/pgprime.toml where nobody names one. \
          Variables of the environment win over it, and options over both. Unknown settings are refused. Paths begin at its \
-         folder, and times are written as `30s`, `5m` or `4h`.\n";
+         folder, and times are written as `30s`, `5m` or `4h`, under `[history]` and `[cache]` also as `14d`.\n";
     SECTIONS.iter().fold(heading.to_owned(), |text, section| text + "\n" + &of_section(section))
 }
 
@@ -35,7 +35,7 @@ mod tests {
     use pgprime_views::{Declarations, Figures};
 
     use super::*;
-    use crate::config::File;
+    use crate::config::{CacheSection, DatabaseSection, File, HistorySection};
 
     /// No reader knows it, and says which it knows.
     const UNKNOWN: &str = "no_such_setting";
@@ -107,6 +107,11 @@ mod tests {
         let channel = "[[alerts.channels]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://h\"\n";
         let channels = |more: &str| AlertSettings::from_toml(&format!("{channel}{more}")).unwrap();
         assert_eq!(channels(&written("[[alerts.channels]]")), channels(""));
+        let kept = |name: &str| toml::from_str::<File>(&format!("{name}\n{}", written(name))).unwrap();
+        assert_eq!(kept("[history]").history, HistorySection::default());
+        assert_eq!(kept("[cache]").cache, CacheSection::default());
+        let database = kept("[database]").database;
+        assert_eq!(format!("{database:?}"), format!("{:?}", DatabaseSection::default()));
         let views =
             |more: &str| Declarations::from_toml(&format!("[[views]]\nname = 'v'\nsql = 'SELECT 1'\n{more}"));
         assert_eq!(views(&written("[[views]]")).unwrap(), views("").unwrap());

@@ -7,15 +7,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::{Timestamp, Zoned};
 use pgprime_advisor::Missing;
-use pgprime_advisor::history::{History, Interval, Retention, StatementKey};
-use pgprime_advisor::slow::{self, Databases, Period, ReportOptions, SlowError, SlowReport, Snapshot};
+use pgprime_advisor::history::{History, Interval, StatementKey};
+use pgprime_advisor::slow::{
+    self, Databases, IfNone, Period, ReportOptions, SlowError, SlowReport, Snapshot,
+};
 use pgprime_client::Connected;
 use serde::Serialize;
 
 use super::options::Arguments;
 use crate::database::{self, Unreachable};
 use crate::exit;
-use crate::history_file::default_path;
+use crate::history_file;
 use crate::output::{print, print_json};
 use crate::pooler_console;
 
@@ -57,6 +59,7 @@ impl Outcome {
             threshold_max_ms: arguments.threshold_max_ms,
             limit: arguments.limit as usize,
             databases: if arguments.all_databases { Databases::All } else { Databases::Own },
+            if_none: IfNone::MostTime,
             pooler: pooler.as_ref(),
         };
         let mut report = slow::report(snapshot, period, &options);
@@ -142,12 +145,7 @@ const NOTHING_RECORDED: &str = "Nothing is recorded for this time yet: these are
 /// The history; without one a report of what was asked for may still be possible.
 fn open_history(arguments: &Arguments) -> anyhow::Result<Option<History>> {
     let is_needed = arguments.record || arguments.since.is_some() || arguments.history.is_some();
-    let path = arguments.history.clone().or_else(default_path);
-    let opened = match path {
-        None => Err(anyhow::anyhow!("there is no home folder for the history: name a file with --history")),
-        Some(path) => History::open(&path, Retention::default()).map_err(anyhow::Error::from),
-    };
-    match opened {
+    match history_file::open(arguments.history.as_deref()) {
         Ok(history) => Ok(Some(history)),
         Err(error) if is_needed => Err(error),
         Err(error) => {

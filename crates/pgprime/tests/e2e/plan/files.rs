@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pgprime_cluster::{Cluster, ClusterOptions};
+use pgprime_cluster::{Cluster, ClusterOptions, Installation};
 use tempfile::TempDir;
 
 use super::{LOAD, MACHINE, json, plan, refused};
@@ -123,10 +123,10 @@ fn the_numbers_are_in_the_files() {
 /// A server starts with the lines included, and takes each of them.
 #[test]
 fn postgresql_takes_the_settings() {
-    for version in ["", "13"] {
-        let machine = ["--cores", "2", "--memory", "512MB", "--storage", "nvme"];
-        let version = if version.is_empty() { vec![] } else { vec!["--pg-version", version] };
-        let dir = written(&[&LOAD[..], &machine, &version].concat());
+    let own = Installation::find().unwrap().version_major().to_string();
+    for version in ["13", &own] {
+        let machine = ["--cores", "2", "--memory", "512MB", "--storage", "nvme", "--pg-version", version];
+        let dir = written(&[&LOAD[..], &machine].concat());
         let path = dir.path().join("config/postgresql.conf");
         open_to_all(dir.path());
         let options = ClusterOptions::default().with_setting("include", path.to_str().unwrap());

@@ -8,7 +8,7 @@ use std::process::Command;
 use pgprime_cluster::{Cluster, ClusterOptions, free_port};
 
 use super::{BINARY, command, pgprime, refused};
-use crate::harness::{Client, Pooler, Setup, cluster, run, stderr_of, stdout_of};
+use crate::harness::{Client, Pooler, Setup, cluster, run, stderr_of, stdout_of, wait_until};
 
 /// Runs everything with this configuration; only the ports and the folder of histories are the test's.
 fn system_with(config: &Path, url: Option<&str>) -> Pooler {
@@ -65,6 +65,11 @@ fn a_configuration_that_the_whole_system_runs_with() {
         let client = system.connect(&database).await;
         assert_eq!(client.value("SELECT a FROM totals").await.unwrap(), "1");
     });
+    wait_until("statements were looked at", || {
+        system.log().contains("is not recorded") || system.dir().join("state/history.sqlite").exists()
+    });
+    let log = system.log();
+    assert!(!log.contains(" WARN ") && !log.contains(" ERROR "), "{log}");
     assert!(stdout_of(&pgprime(&["alerts", "rules", "--config", file])).contains("disk.free"));
     drop(system);
 

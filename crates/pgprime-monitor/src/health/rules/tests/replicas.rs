@@ -119,6 +119,7 @@ fn as_seen_from_a_replica() {
                 is_running: true,
                 silent_s: Some(1.0),
                 replay_lag_bytes: Some(0),
+                replay_position: Some(0),
                 replayed_s_ago: Some(5_000.0),
                 ..Receiver::default()
             };
@@ -149,6 +150,16 @@ fn as_seen_from_a_replica() {
             ),
             (receiver(|receiver| receiver.replay_lag_bytes = Some(1)), Critical),
             (receiver(|receiver| receiver.is_paused = true), Warning),
+            // Nothing comes: that all of what has come is replayed says nothing.
+            (receiver(|receiver| receiver.is_running = false), Unknown),
+            (receiver(|receiver| receiver.status = Some("waiting".to_owned())), Unknown),
+            (receiver(|receiver| receiver.status = Some("streaming".to_owned())), Well),
+            (receiver(|receiver| (receiver.is_running, receiver.replay_lag_bytes) = (false, None)), Unknown),
+            // What waits to be replayed is known to be that old at least.
+            (
+                receiver(|receiver| (receiver.is_running, receiver.replay_lag_bytes) = (false, Some(1))),
+                Critical,
+            ),
         ],
     );
     let mut now = observation(100.0);
@@ -167,6 +178,7 @@ fn what_came_a_moment_ago_is_no_delay_of_the_time_the_primary_was_at_rest() {
             is_running: true,
             silent_s: Some(1.0),
             replay_lag_bytes: Some(received - 1_000),
+            replay_position: Some(1_000),
             replayed_s_ago: Some(5_000.0),
             ..Receiver::default()
         };
