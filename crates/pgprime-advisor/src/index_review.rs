@@ -16,8 +16,10 @@ mod text;
 mod unused;
 
 pub use finding::{Confidence, IndexFinding, IndexProblem};
+pub use invalid::is_leftover;
 pub use options::ReviewOptions;
 pub use review::{IndexReview, StatisticsAge, StatisticsSince, review};
+pub use statements::duplicates;
 pub use text::text;
 
 pub(crate) use statements::{free_name, quoted};

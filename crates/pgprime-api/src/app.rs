@@ -10,9 +10,10 @@ use pgprime_advisor::space::SpaceReport;
 use pgprime_client::{Database, PooledConnection};
 use pgprime_monitor::alerts::AlertCenter;
 use pgprime_monitor::checklist::ChecklistReport;
-use pgprime_monitor::health::Place;
+use pgprime_monitor::health::{Direct, Place};
 use pgprime_monitor::history::SeriesStore;
-use pgprime_monitor::watch::Round;
+use pgprime_monitor::pooler::PoolerKind;
+use pgprime_monitor::watch::{Console, Round};
 use pgprime_planner::hardware::Hardware;
 use pgprime_pooler::Handle;
 use pgprime_views::{AdminMetrics, Declarations, Figures};
@@ -22,17 +23,21 @@ use crate::config::ApiConfig;
 use crate::freshness::Health;
 use crate::lazy::LazyDatabase;
 use crate::limits::{ACQUIRE_MAX, LOOK_MAX, PING_MAX, within};
-use crate::live::Live;
+use crate::live::Feed;
 use crate::looks::{Indexes, Views};
 use crate::memo::Memo;
+use crate::poolers::Pooler;
 use crate::problem::Problem;
 use crate::security::{Audit, Rates, Role, Tokens};
 
 /// What the interface asks. What is `None` is not there, and its endpoints say so.
 #[derive(Clone)]
 pub struct Services {
-    /// The database; only its admin pool is used.
+    /// The database; of its pools, only the admin pool is used.
     pub database: LazyDatabase,
+    /// The way to the database past its pools: a new connection has the settings that an application's have. `None`: the
+    /// checklist judges what a connection of the admin pool shows.
+    pub direct: Option<Direct>,
     /// The name of the database in histories: host and port.
     pub label: String,
     /// The file with the past of statements.
@@ -51,8 +56,11 @@ pub struct Services {
     pub alerts: Option<Arc<AlertCenter>>,
     /// Series of figures.
     pub series: Option<Arc<SeriesStore>>,
-    /// Whether a PgBouncer is watched.
-    pub has_pgbouncer: bool,
+    /// The console of a pooler that is not in this process, with a connection for this interface alone. It is asked while
+    /// somebody wants to know, and only where `pooler` is `None`.
+    pub console: Option<Arc<Console>>,
+    /// Which pooler is to be expected there; it says itself which it is.
+    pub console_of: PoolerKind,
     /// Materialized views that are looked after.
     pub declarations: Option<Arc<Declarations>>,
     /// Figures of the admin metrics.
@@ -71,6 +79,7 @@ impl Services {
     pub fn new(database: LazyDatabase, label: impl Into<String>) -> Self {
         Self {
             database,
+            direct: None,
             label: label.into(),
             statement_history: None,
             pooler: None,
@@ -80,13 +89,20 @@ impl Services {
             advice_kept: Duration::from_secs(60),
             alerts: None,
             series: None,
-            has_pgbouncer: false,
+            console: None,
+            console_of: PoolerKind::Pgbouncer,
             declarations: None,
             figures: None,
             cached: None,
             place: Place::Elsewhere,
             machine: Hardware::default(),
         }
+    }
+
+    /// The pooler whose figures are shown: the one in this process, else one that is watched.
+    pub(crate) fn pooler(&self) -> Option<Pooler> {
+        let watched = || self.console.clone().map(|console| Pooler::Watched(console, self.console_of));
+        self.pooler.clone().map(Pooler::BuiltIn).or_else(watched)
     }
 }
 
@@ -113,7 +129,7 @@ pub(crate) struct App {
     pub(crate) checklist: Memo<Arc<ChecklistReport>>,
     pub(crate) pooler_statements: Memo<Arc<PoolerStatements>>,
     /// What is happening now; sampled while the interface runs.
-    pub(crate) live: watch::Sender<Option<Arc<Live>>>,
+    pub(crate) live: Arc<Feed>,
     /// Places for those who listen to live events.
     pub(crate) listeners: Arc<Semaphore>,
     /// Becomes true when the interface ends: streams end with it.
@@ -135,7 +151,7 @@ impl App {
             admin_metrics: Memo::new(METRICS_KEPT),
             checklist: Memo::new(advice_kept),
             pooler_statements: Memo::new(statements_kept),
-            live: watch::Sender::new(None),
+            live: Arc::new(Feed::new()),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX.min(config.connections_max / 2))),
             ending: watch::Sender::new(false),
             services,
@@ -167,6 +183,19 @@ impl App {
     /// The latest round of watching, if there was one.
     pub(crate) fn round(&self) -> Option<Arc<Round>> {
         self.services.rounds.as_ref().and_then(|rounds| rounds.borrow().clone())
+    }
+
+    /// Which pooler answers at the console that is watched, if one is: as it has said, else as it is configured.
+    pub(crate) fn console_kind(&self) -> Option<PoolerKind> {
+        let console = self.services.console.as_ref()?;
+        let seen = || {
+            let round = self.round()?;
+            let mut kinds = round.poolers.iter().filter_map(|pooler| Some(pooler.seen.as_ref().ok()?.kind));
+            // The one in this process is of ours.
+            let ours = usize::from(self.services.pooler.is_some());
+            kinds.nth(ours)
+        };
+        Some(console.met().map(|met| met.kind).or_else(seen).unwrap_or(self.services.console_of))
     }
 
     /// What the last round said, as somebody of this role sees it.

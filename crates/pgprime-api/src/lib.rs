@@ -18,6 +18,7 @@ mod look;
 mod looks;
 mod memo;
 mod openapi;
+mod poolers;
 mod problem;
 mod routes;
 mod security;

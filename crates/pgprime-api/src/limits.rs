@@ -12,6 +12,8 @@ pub(crate) const REPORT_MAX: Duration = Duration::from_secs(60);
 pub(crate) const ACQUIRE_MAX: Duration = Duration::from_secs(4);
 /// For a sign of life on a connection before longer work.
 pub(crate) const PING_MAX: Duration = Duration::from_secs(3);
+/// A pooler's console answers in milliseconds.
+pub(crate) const CONSOLE_MAX: Duration = Duration::from_secs(3);
 
 /// The outcome of the work, if there is one in time.
 ///

@@ -9,11 +9,13 @@ mod checklist;
 mod connections;
 mod events;
 mod health;
+mod held;
 mod history;
 mod pools;
 mod prometheus;
 mod replication;
 mod session;
+mod signals;
 mod statements;
 mod tables;
 mod views;
@@ -67,7 +69,8 @@ fn answering() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tables::indexes))
         .routes(routes!(tables::bloat))
         .routes(routes!(connections::connections))
-        .routes(routes!(connections::cancel))
+        .routes(routes!(signals::cancel))
+        .routes(routes!(signals::terminate))
         .routes(routes!(replication::replication))
         .routes(routes!(views::views))
         .routes(routes!(views::refresh))

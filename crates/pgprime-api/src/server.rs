@@ -24,10 +24,11 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::{App, Services};
 use crate::config::{ApiConfig, ApiConfigError};
+use crate::live::Sampler;
 use crate::problem::Problem;
 use crate::routes::Endpoints;
 use crate::security::{identify, security_headers};
-use crate::{assets, live, routes};
+use crate::{assets, routes};
 use connection::{Serving, accept};
 
 pub(crate) use etag::is_known;
@@ -94,9 +95,14 @@ impl Api {
 
     /// Serves until `end`; what is being answered then is answered.
     pub async fn serve(self, end: impl Future<Output = ()> + Send + 'static) {
-        let (services, live) = (&self.app.services, self.app.live.clone());
-        let (pooler, rounds) = (services.pooler.clone(), services.rounds.clone());
-        let sampling = tokio::spawn(live::sample(pooler, rounds, services.stale_after, live));
+        let services = &self.app.services;
+        let sampler = Sampler {
+            pooler: services.pooler(),
+            rounds: services.rounds.clone(),
+            stale_after: services.stale_after,
+            feed: Arc::clone(&self.app.live),
+        };
+        let sampling = tokio::spawn(sampler.run());
         let serving = Serving {
             router: self.router,
             tls: self.tls.map(TlsAcceptor::from),

@@ -78,7 +78,7 @@ pub(crate) enum TlsMode {
     Prefer,
     /// Always. The certificate's issuer is verified when `sslrootcert` is given, as in [`TlsMode::VerifyCa`].
     Require,
-    /// The certificate's issuer is verified.
+    /// The certificate's issuer is verified, which `sslrootcert` must name.
     VerifyCa,
     /// The issuer and the host name are verified.
     VerifyFull,
@@ -306,6 +306,12 @@ impl Draft {
                 return Err("`sslrootcert=system` needs `sslmode=verify-full`".into());
             }
             tls.mode = TlsMode::VerifyFull;
+        }
+        if tls.mode == TlsMode::VerifyCa && tls.roots.is_none() {
+            // The system's authorities give a certificate to everybody who has a name.
+            return Err("`sslmode=verify-ca` needs `sslrootcert`, the file with the issuer's certificate; \
+                        or use `sslmode=verify-full`"
+                .into());
         }
         if tls.certificate.is_some() != tls.key.is_some() {
             return Err("`sslcert` and `sslkey` belong together: give both or none".into());

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
-use crate::endpoint::{Endpoint, SessionAttrs, TlsMode, TrustedRoots};
+use tokio_postgres::config::ChannelBinding;
+
+use crate::endpoint::{Endpoint, Host, Place, SessionAttrs, TlsMode, TrustedRoots};
 
 /// What a URL, or a string of libpq's keywords, says: where a database is, who logs in, and what TLS is wanted.
 ///
@@ -24,6 +26,9 @@ pub struct Target {
     pub is_choosy: bool,
     /// What TLS is wanted.
     pub tls: TargetTls,
+    /// What else is wanted, as parameters are written: `channel_binding=require`, `sslnegotiation=direct`, `hostaddr` (where
+    /// it is not the host), `options`. Who cannot do one of them must not connect as if it were not there.
+    pub demands: Vec<&'static str>,
 }
 
 /// What an address says of TLS, in words that the settings of poolers know.
@@ -57,8 +62,26 @@ impl Target {
             database: config.get_dbname().map(str::to_owned),
             is_choosy: endpoint.session_attrs != SessionAttrs::Any,
             tls: tls(&endpoint),
+            demands: demands(&endpoint),
         })
     }
+}
+
+fn demands(endpoint: &Endpoint) -> Vec<&'static str> {
+    let binds_channel = endpoint.config().get_channel_binding() == ChannelBinding::Require;
+    let is_elsewhere = |host: &Host| match &host.place {
+        Place::Address(address) => host.name.parse() != Ok(*address),
+        Place::Name(_) | Place::Folder(_) => false,
+    };
+    [
+        ("channel_binding=require", binds_channel),
+        ("sslnegotiation=direct", endpoint.tls.is_direct),
+        ("hostaddr", endpoint.hosts.iter().any(is_elsewhere)),
+        ("options", endpoint.options().is_some_and(|options| !options.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(demand, is_made)| is_made.then_some(demand))
+    .collect()
 }
 
 fn tls(endpoint: &Endpoint) -> TargetTls {
@@ -105,6 +128,29 @@ mod tests {
         assert_eq!((target.user.as_deref(), target.database.as_deref()), (Some("u"), Some("d")));
         assert_eq!((target.password.as_deref(), target.is_choosy), (Some("hunter2"), true));
         assert!(!format!("{target:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn demands_are_not_lost() {
+        let check = |parameters: &str, expected: &[&str]| {
+            let target = Target::parse(&format!("user=u {parameters}")).unwrap();
+            assert_eq!(target.demands, expected, "{parameters}");
+        };
+        check("host=h channel_binding=prefer sslnegotiation=postgres options=''", &[]);
+        check("host=h channel_binding=require", &["channel_binding=require"]);
+        check("host=h sslmode=require sslnegotiation=direct", &["sslnegotiation=direct"]);
+        check("host=h options='-c jit=off'", &["options"]);
+        check("host=h hostaddr=10.0.0.5", &["hostaddr"]);
+        check("hostaddr=10.0.0.5", &[]);
+        check("host=10.0.0.5 hostaddr=10.0.0.5", &[]);
+    }
+
+    #[test]
+    fn the_systems_certificates_verify_no_issuer() {
+        let error = Target::parse("host=h user=u sslmode=verify-ca").unwrap_err().to_string();
+        assert!(error.contains("`sslmode=verify-ca` needs `sslrootcert`"), "{error}");
+        let error = Target::parse("host=h user=u sslmode=verify-ca sslrootcert=system").unwrap_err();
+        assert!(error.to_string().contains("needs `sslmode=verify-full`"), "{error}");
     }
 
     #[test]

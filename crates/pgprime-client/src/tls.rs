@@ -101,6 +101,11 @@ fn trust(options: &TlsOptions) -> Result<Trust, TlsError> {
             known = certificates("sslrootcert", path)?;
             roots.add_parsable_certificates(known.iter().cloned());
         }
+        // Everybody gets a certificate for a name of his own from one of the system's authorities.
+        Some(TrustedRoots::System) | None if !checks_name => {
+            let text = "without a check of the host's name, `sslrootcert` must name a file";
+            return Err(TlsError(text.to_owned()));
+        }
         Some(TrustedRoots::System) | None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
@@ -180,6 +185,19 @@ impl ServerCertVerifier for Verifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_certificates_are_for_names_only() {
+        for (mode, roots) in [
+            (TlsMode::VerifyCa, None),
+            (TlsMode::VerifyCa, Some(TrustedRoots::System)),
+            (TlsMode::Require, Some(TrustedRoots::System)),
+        ] {
+            let options = TlsOptions { mode, roots, ..TlsOptions::default() };
+            let error = Tls::new(&options).unwrap_err().to_string();
+            assert!(error.contains("`sslrootcert` must name a file"), "{error}");
+        }
+    }
 
     #[test]
     fn files_that_cannot_be_used_are_named() {

@@ -413,9 +413,12 @@ fn stay_up(stage: &Stage<'_>, screen: &mut Screen) {
         stage.office.config().display(),
         server.port()
     ));
+    // Whoever looks at the views now finds them as fresh as they are declared to be.
+    let keeper = stage.office.keep_views();
     while !stage.stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(100));
     }
+    drop(keeper);
 }
 
 #[cfg(test)]

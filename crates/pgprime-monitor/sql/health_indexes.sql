@@ -5,12 +5,23 @@ SELECT /* pgprime: indexes that were never read and enforce nothing, and those t
     i.bytes,
     i.is_valid,
     i.is_built,
+    i.is_ready,
+    i.keys,
+    i.predicate,
+    i.nulls_not_distinct,
     (sum(i.bytes) FILTER (WHERE i.is_valid) OVER ())::int8 AS unused_bytes,
     (count(*) FILTER (WHERE i.is_valid) OVER ())::int8 AS unused
 FROM (
     SELECT c.oid, c.relname, c.relnamespace, x.indrelid,
         c.relpages::int8 * current_setting('block_size')::int8 AS bytes,
         x.indisvalid AS is_valid,
+        x.indisready AS is_ready,
+        -- What a unique index that is not valid would have to be unique in.
+        CASE WHEN x.indisunique AND NOT x.indisvalid THEN ARRAY(
+            SELECT pg_get_indexdef(c.oid, key, false) FROM generate_series(1, x.indnkeyatts) key ORDER BY key
+        ) END AS keys,
+        CASE WHEN x.indisunique AND NOT x.indisvalid THEN pg_get_expr(x.indpred, x.indrelid) END AS predicate,
+        coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::bool, false) AS nulls_not_distinct,
         NOT x.indisvalid AND EXISTS (
             SELECT FROM pg_stat_progress_create_index p
             WHERE p.datname = current_database() AND coalesce(p.relid = x.indrelid, true)

@@ -1,13 +1,16 @@
-SELECT /* pgprime: the tables that keep the oldest transaction ids */
+SELECT /* pgprime: the tables that keep the oldest transaction and multixact ids */
     quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-    age(c.relfrozenxid)::int8 AS transaction_age,
-    mxid_age(c.relminmxid)::int8 AS multixact_age
+    c.transaction_age,
+    c.multixact_age
 FROM (
-    SELECT relname, relnamespace, relfrozenxid, relminmxid
+    SELECT relname, relnamespace,
+        age(relfrozenxid)::int8 AS transaction_age,
+        mxid_age(relminmxid)::int8 AS multixact_age,
+        row_number() OVER (ORDER BY age(relfrozenxid) DESC) AS by_transactions,
+        row_number() OVER (ORDER BY mxid_age(relminmxid) DESC) AS by_multixacts
     FROM pg_class
     WHERE relkind IN ('r', 'm', 't') AND relfrozenxid <> '0'::xid
-    ORDER BY age(relfrozenxid) DESC
-    LIMIT 5
 ) c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-ORDER BY transaction_age DESC
+WHERE c.by_transactions <= 5 OR c.by_multixacts <= 5
+ORDER BY c.transaction_age DESC

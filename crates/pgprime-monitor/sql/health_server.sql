@@ -31,8 +31,8 @@ SELECT /* pgprime: what server this is, who asks, and the settings that checks g
     statements.version AS statements_version,
     CASE
         WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
-            THEN current_setting('shared_preload_libraries') ~ 'pg_stat_statements'
-    END AS has_statements_library
+            THEN current_setting('shared_preload_libraries')
+    END AS preload_libraries
 FROM (SELECT pg_is_in_recovery() AS is_on) recovery
 LEFT JOIN (
     SELECT quote_ident(n.nspname) AS schema, e.extversion AS version

@@ -22,13 +22,14 @@ pub use down::{Down, DownKind};
 pub use look::{Connect, Connected, Connecting, Direct, Lent, Look, Looked, Pooled};
 pub use observe::{
     Catalog, Checkpoints, Counters, DatabaseIds, DiskPlace, IndexBlocks, IndexSeen, Indexes, KnownReplica,
-    LockWait, Observation, OldTable, Place, PreparedTransaction, Receiver, Recent, Replica, Replication,
-    Sample, Section, Server, SessionSeen, Sizes, Slot, SlowStatement, Statements, States, TableSeen, observe,
+    LockWait, Memory, Observation, OldTable, Place, PreparedTransaction, Receiver, Recent, Replica,
+    ReplicaKind, Replication, Sample, Section, Server, SessionSeen, Sizes, Slot, SlowStatement, Statements,
+    States, TableSeen, observe,
 };
-pub use past::{Past, Remembered, trend};
+pub use past::{Past, Remembered, trend, trend_of_duration};
 pub use report::{Check, Group, HealthReport, Missing, Status, Thresholds, Trend, Unit};
 pub use rules::{Evidence, PoolerSeen, PoolerTrouble, blocking, checks, judge};
 pub use settings::{Settings, SettingsError};
-pub use space::{SpaceSummary, WasteSummary, Wasteful};
+pub use space::{FullSequence, SequenceSummary, SpaceSummary, WasteSummary, Wasteful};
 pub use table::{DEFINITIONS, Definition, NEVER, definition, in_unit, reference};
 pub use text::text;

@@ -1,7 +1,6 @@
 //! Logging in to servers, and sending cancel requests.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +13,6 @@ use pgprime_wire::startup::{self, CancelKey};
 use pgprime_wire::tag::backend as tag;
 use pgprime_wire::{WireError, md5};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::context::Context;
@@ -23,7 +21,7 @@ use crate::directory::Target;
 use crate::mail::{ColdRequest, Mail};
 use crate::settings::{Secret, Settings};
 use crate::stream::{Session, Stream, set_tcp_options};
-use crate::tls::{ServerTls, TlsSession};
+use crate::tls::{ServerTls, TlsSession, server_name};
 use crate::transport::Transport;
 
 /// Server lifetimes end up to this share of `server_lifetime` early, so that connections opened together do not all
@@ -233,6 +231,9 @@ async fn open_session(
     let address = || format!("{host}:{port}");
     let io = |source| ConnectError::Io { address: address(), source };
     let refused = |what: &str| ConnectError::Tls { address: address(), what: what.to_string() };
+    // No reason to try again in the clear: somebody between us may want just that, or put more there to have it
+    // taken for a part of what is encrypted.
+    let nonsense = |what: &str| ConnectError::Protocol { address: address(), what: what.to_string() };
     let (config, is_optional) = match way {
         Way::Clear => return Ok((session, local)),
         Way::TlsIfOffered(config) => (config, true),
@@ -242,26 +243,18 @@ async fn open_session(
     startup::encode_ssl_request(&mut request);
     session.send(&request).await.map_err(io)?;
     let answer = session.byte().await.map_err(io)?;
-    // Whoever put more there must not have it taken for a part of what is encrypted.
     if session.has_input() {
-        return Err(refused("more than an answer came to the request for TLS"));
+        return Err(nonsense("more than an answer came to the request for TLS"));
     }
     match answer {
         b'S' => {}
         b'N' if is_optional => return Ok((session, local)),
         b'N' => return Err(refused("the server does not offer it (ssl = off in its configuration)")),
-        _ => return Err(refused("the server did not understand the request for it")),
+        _ => return Err(nonsense("the answer to the request for TLS is none")),
     }
     let handshake = session.connect_tls(config, server_name(host)).await;
     handshake.map_err(|error| refused(&format!("the handshake failed: {error}")))?;
     Ok((session, local))
-}
-
-/// The name that a certificate is to be for, where it is verified. What can be no name in a certificate is an address that
-/// no certificate is for.
-fn server_name(host: &str) -> ServerName<'static> {
-    let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
-    ServerName::try_from(host.to_string()).unwrap_or(nobody)
 }
 
 /// Our own end of a connection.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pgprime_pool::{Limit, WorkerIndex};
 use pgprime_wire::scram::ScramVerifier;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::core::{MeasuredPage, MeasuredPart, WorkerSnapshot};
 use crate::directory::Directory;
@@ -34,6 +34,8 @@ pub(crate) enum Stage {
 pub(crate) struct Context {
     pub(crate) directory: Directory,
     pub(crate) logins: Arc<Limit>,
+    /// Steps of clients' TLS handshakes at once: half of the processors, as the workers need theirs.
+    pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) statistics: Statistics,
     pub(crate) stage: watch::Sender<Stage>,
     workers: Vec<MailSender>,
@@ -45,11 +47,16 @@ pub(crate) struct Context {
     pub(crate) decoy: [u8; 16],
 }
 
+fn handshakes_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).max(1))
+}
+
 impl Context {
     pub(crate) fn new(directory: Directory, workers: Vec<MailSender>) -> Self {
         Self {
             directory,
             logins: Limit::new(LOGINS_IN_FLIGHT_MAX),
+            handshakes: Arc::new(Semaphore::new(handshakes_at_once())),
             statistics: Statistics::default(),
             stage: watch::Sender::new(Stage::Running),
             workers,

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, ServerConfig};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 
 use crate::settings::Settings;
 use crate::tls::TlsSession;
@@ -252,9 +253,14 @@ impl Session {
         Ok(())
     }
 
-    /// A handshake with a client. What has come and was not taken is its beginning.
-    pub(crate) async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
-        self.shake_hands(TlsSession::accept(config)?).await
+    /// A handshake with a client. What has come and was not taken is its beginning. Signing takes milliseconds: it is
+    /// done apart, at as many places as there are, so that nobody else waits for it.
+    pub(crate) async fn accept_tls(
+        &mut self,
+        config: Arc<ServerConfig>,
+        places: &Arc<Semaphore>,
+    ) -> io::Result<()> {
+        self.shake_hands(TlsSession::accept(config)?, Some(places)).await
     }
 
     /// A handshake with a server, of which nothing may have come before.
@@ -263,15 +269,23 @@ impl Session {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> io::Result<()> {
-        self.shake_hands(TlsSession::connect(config, name)?).await
+        // Signs nothing, or once for each server: as rare as logins to servers are.
+        self.shake_hands(TlsSession::connect(config, name)?, None).await
     }
 
-    async fn shake_hands(&mut self, session: TlsSession) -> io::Result<()> {
+    async fn shake_hands(&mut self, session: TlsSession, places: Option<&Arc<Semaphore>>) -> io::Result<()> {
         self.layer = Layer::Handshake;
         let mut tls = Box::new(session);
         tls.incoming().append(&mut self.input);
         loop {
-            let outcome = tls.advance();
+            let outcome = match places {
+                Some(places) => {
+                    let (advanced, outcome) = advance_apart(tls, places).await?;
+                    tls = advanced;
+                    outcome
+                }
+                None => tls.advance(),
+            };
             // After a failure, too: the alert tells the peer what is wrong.
             send_records(&mut self.stream, &mut tls).await?;
             outcome?;
@@ -330,12 +344,13 @@ impl Session {
                     self.input.append(&mut plaintext);
                     return Ok(count);
                 }
+                tls.check()?;
                 if tls.has_ended() || read_records(&mut self.stream, tls).await? == 0 {
                     return Ok(0);
                 }
-                let outcome = tls.advance();
+                // A failure is told after the plaintext that came before it.
+                let _ = tls.advance();
                 send_records(&mut self.stream, tls).await?;
-                outcome?;
             },
         }
     }
@@ -344,6 +359,20 @@ impl Session {
         let rest = self.input.split_off(len);
         std::mem::replace(&mut self.input, rest)
     }
+}
+
+/// A step of a handshake on another thread. Given up, the step still goes to its end, and keeps its place until then.
+async fn advance_apart(
+    mut tls: Box<TlsSession>,
+    places: &Arc<Semaphore>,
+) -> io::Result<(Box<TlsSession>, io::Result<()>)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let step = move || {
+        let outcome = tls.advance();
+        drop(place);
+        (tls, outcome)
+    };
+    tokio::task::spawn_blocking(step).await.map_err(io::Error::other)
 }
 
 async fn read_records(stream: &mut Stream, tls: &mut TlsSession) -> io::Result<usize> {

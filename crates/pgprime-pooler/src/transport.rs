@@ -46,7 +46,10 @@ impl Transport {
     /// Reads once what the peer has said. `scratch` is room that all transports of a thread share.
     pub(crate) fn receive(&mut self, buffer: &mut [u8], scratch: &mut Vec<u8>) -> io::Result<Received> {
         // A short read has emptied the socket: the next notification comes with the next bytes.
-        let plain = |count, size| Received { count, may_have_more: count == size };
+        let plain = |count, size| match count {
+            0 => Received::End,
+            count => Received::Plaintext { count, may_have_more: count == size },
+        };
         let size = buffer.len();
         match self {
             Self::Tcp(stream) => stream.read(buffer).map(|count| plain(count, size)),

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::core::{ClientId, Core, CoreSettings, Effect, Output, ServerId};
 use crate::mail::{Bell, ColdRequest, Detail, Mail, MailSender, NewClient};
 use crate::slots::ClientSlot;
+use crate::tls::Received;
 use crate::transport::Transport;
 
 /// Events taken from the kernel in one turn.
@@ -34,6 +35,8 @@ struct Connection<K> {
     readable: bool,
     /// The other side has closed: read until the end shows.
     hung_up: bool,
+    /// Nothing can be written any more: over as soon as there is nothing to read.
+    is_broken: bool,
     wants_writable: bool,
     _slot: Option<ClientSlot>,
 }
@@ -239,8 +242,9 @@ impl Worker {
             }
             let Some(connection) = self.clients.get_mut(id) else { return };
             match read(connection, &mut self.read_buffer, &mut self.tls_scratch) {
-                Some(0) => self.core.handle_client_gone(id, self.now),
-                Some(count) => {
+                Some(Heard::End) => self.core.handle_client_gone(id, self.now),
+                Some(Heard::Bytes(0)) => {}
+                Some(Heard::Bytes(count)) => {
                     let bytes = self.read_buffer.get(..count).unwrap_or_default();
                     self.core.handle_client_data(id, bytes, self.now);
                 }
@@ -258,8 +262,9 @@ impl Worker {
             }
             let Some(connection) = self.servers.get_mut(id) else { return };
             match read(connection, &mut self.read_buffer, &mut self.tls_scratch) {
-                Some(0) => self.core.handle_server_gone(id, self.now),
-                Some(count) => {
+                Some(Heard::End) => self.core.handle_server_gone(id, self.now),
+                Some(Heard::Bytes(0)) => {}
+                Some(Heard::Bytes(count)) => {
                     let bytes = self.read_buffer.get(..count).unwrap_or_default();
                     self.core.handle_server_data(id, bytes, self.now);
                 }
@@ -319,7 +324,7 @@ impl Worker {
             // What it said last may still be there to be read.
             Err(_) => {
                 connection.readable = true;
-                connection.hung_up = true;
+                connection.is_broken = true;
                 self.servers_again.push(id);
             }
         }
@@ -437,6 +442,7 @@ impl Worker {
             transport: new.transport,
             readable: true,
             hung_up: false,
+            is_broken: false,
             wants_writable: false,
             _slot: Some(new.slot),
         };
@@ -468,6 +474,7 @@ impl Worker {
             transport,
             readable: true,
             hung_up: false,
+            is_broken: false,
             wants_writable: false,
             _slot: None,
         });
@@ -494,25 +501,35 @@ fn note<K: Copy>(connection: &mut Connection<K>, event: &Event) -> K {
     connection.id
 }
 
-/// Reads once. 0 is the end, whether orderly or not; `None` when there is nothing to read now.
-fn read<K>(connection: &mut Connection<K>, buffer: &mut [u8], scratch: &mut Vec<u8>) -> Option<usize> {
+/// What a connection's peer has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// So many bytes: 0 where TLS has something to itself.
+    Bytes(usize),
+    /// The end, whether orderly or not.
+    End,
+}
+
+/// Reads once; `None` when there is nothing to read now.
+fn read<K>(connection: &mut Connection<K>, buffer: &mut [u8], scratch: &mut Vec<u8>) -> Option<Heard> {
     if !connection.readable {
         return None;
     }
     loop {
         match connection.transport.receive(buffer, scratch) {
-            Ok(received) => {
-                connection.readable = received.may_have_more || connection.hung_up;
-                return Some(received.count);
+            Ok(Received::Plaintext { count, may_have_more }) => {
+                connection.readable = may_have_more || connection.hung_up || connection.is_broken;
+                return Some(Heard::Bytes(count));
             }
+            Ok(Received::End) => return Some(Heard::End),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 connection.readable = false;
-                return None;
+                return connection.is_broken.then_some(Heard::End);
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection has failed");
-                return Some(0);
+                return Some(Heard::End);
             }
         }
     }
@@ -567,4 +584,88 @@ fn close<K>(connection: Option<Connection<K>>, output: &Output) {
 /// The id of a client by its number in SHOW CLIENTS.
 pub(crate) fn client_id(number: u64) -> ClientId {
     KeyData::from_ffi(number).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::tls::tests::sessions_for;
+
+    /// Our end blocks where a worker's would not: so nothing depends on when the peer's bytes arrive.
+    fn sockets() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, peer)
+    }
+
+    fn connection(transport: Transport) -> Connection<ServerId> {
+        Connection {
+            id: ServerId::null(),
+            transport,
+            readable: true,
+            hung_up: false,
+            is_broken: false,
+            wants_writable: false,
+            _slot: None,
+        }
+    }
+
+    #[test]
+    fn an_end_behind_bytes_without_plaintext_is_seen() {
+        for hung_up in [true, false] {
+            let (ours, mut peer) = sockets();
+            let (session, _) = sessions_for(None);
+            let mut connection =
+                connection(Transport::encrypted(mio::net::TcpStream::from_std(ours), session));
+            connection.hung_up = hung_up;
+            peer.write_all(&[23, 3, 3, 0x40, 0, 1, 2, 3]).unwrap();
+            drop(peer);
+            let (mut buffer, mut scratch) = (vec![0; 1000], Vec::new());
+            let mut hear = || read(&mut connection, &mut buffer, &mut scratch);
+            assert_eq!(hear(), Some(Heard::Bytes(0)));
+            // Without the notification, it is still to come.
+            assert_eq!(hear(), hung_up.then_some(Heard::End));
+        }
+    }
+
+    #[test]
+    fn a_session_whose_keys_are_worn_out_ends_with_a_goodbye() {
+        let (ours, peer) = sockets();
+        let (mut theirs, session) = sessions_for(Some(20));
+        let mut connection = connection(Transport::encrypted(mio::net::TcpStream::from_std(ours), session));
+        let mut records = 0;
+        while write(&mut connection.transport, b"x").is_ok() {
+            records += 1;
+        }
+        assert!((10..=20).contains(&records), "{records}");
+        connection.is_broken = true;
+        let (mut buffer, mut scratch) = (vec![0; 1000], Vec::new());
+        assert_eq!(read(&mut connection, &mut buffer, &mut scratch), Some(Heard::End));
+        close(Some(connection), &Output::default());
+        let mut peer = peer;
+        let mut heard = 0;
+        while let Received::Plaintext { count, .. } =
+            theirs.read(&mut peer, &mut buffer, &mut scratch).unwrap()
+        {
+            heard += count;
+        }
+        assert_eq!(heard, records);
+        theirs.check().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_written_to_is_over_when_all_is_read() {
+        let (ours, mut peer) = sockets();
+        peer.write_all(b"last words").unwrap();
+        ours.peek(&mut [0]).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut connection = connection(Transport::from(ours));
+        connection.is_broken = true;
+        let (mut buffer, mut scratch) = (vec![0; 1000], Vec::new());
+        assert_eq!(read(&mut connection, &mut buffer, &mut scratch), Some(Heard::Bytes(10)));
+        assert_eq!(read(&mut connection, &mut buffer, &mut scratch), Some(Heard::End));
+    }
 }

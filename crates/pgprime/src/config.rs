@@ -2,7 +2,9 @@
 //!
 //! The environment overlays the file, and a flag overlays both.
 
+mod front;
 mod kept;
+mod place;
 mod pooler;
 
 use std::ops::RangeInclusive;
@@ -13,6 +15,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub(crate) use front::Front;
 pub(crate) use kept::{CacheSection, HistorySection};
 pub(crate) use pooler::PoolerSection;
 
@@ -98,6 +101,8 @@ pub(crate) struct Configuration {
     pub(crate) path: Option<PathBuf>,
     /// What those read who know a section's meaning.
     pub(crate) text: String,
+    /// The database that the file itself names, whatever the environment says.
+    stated_url: Option<String>,
 }
 
 impl Configuration {
@@ -111,7 +116,8 @@ impl Configuration {
             toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", located(&path, &text, &error)))?;
         let checks = [file.database.check(), file.history.check(), file.cache.check()];
         checks.into_iter().collect::<anyhow::Result<()>>().with_context(|| path.display().to_string())?;
-        Self { file, path: Some(path), text }.overlaid()
+        let stated_url = file.database.url.clone();
+        Self { file, path: Some(path), text, stated_url }.overlaid()
     }
 
     /// The folder that relative paths in the file begin at.

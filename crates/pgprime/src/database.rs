@@ -14,21 +14,38 @@ const URL_NEEDED: &str =
 
 /// The database could not be reached, does not let us in, or was lost meanwhile: exit code 3.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot reach the database: {0}")]
+#[error("{0}")]
 pub(crate) struct Unreachable(String);
 
 impl Unreachable {
     /// The connection was lost meanwhile.
     pub(crate) fn lost(connected: &Connected, error: &dyn std::error::Error) -> Self {
-        Self(format!("{}: {error}", address(connected)))
+        Self::database(&format!("{}: {error}", address(connected)))
     }
+
+    /// It is not a database.
+    pub(crate) fn other(error: &dyn std::error::Error) -> Self {
+        Self(error.to_string())
+    }
+
+    fn database(why: &str) -> Self {
+        Self(format!("cannot reach the database: {why}"))
+    }
+}
+
+/// The name of the database.
+pub(crate) async fn name(connected: &Connected) -> anyhow::Result<String> {
+    let row = connected.client.query_one("SELECT current_database()::text", &[]).await;
+    Ok(row.map_err(|error| Unreachable::lost(connected, &error))?.get(0))
 }
 
 /// Connects to the database that the option or the variable names.
 pub(crate) async fn connect(url: Option<&str>) -> anyhow::Result<Connected> {
     let url = url.context(URL_NEEDED)?;
     DatabaseConfig::new(url).validate().context("--database-url is not the address of a database")?;
-    pgprime_client::connect(url, CONNECT_TIMEOUT).await.map_err(|error| Unreachable(error.to_string()).into())
+    pgprime_client::connect(url, CONNECT_TIMEOUT)
+        .await
+        .map_err(|error| Unreachable::database(&error.to_string()).into())
 }
 
 /// Opens pools of few connections to the database that the option or the variable names, with a cache of results.
@@ -42,7 +59,7 @@ pub(crate) async fn pools(url: Option<&str>, redis_url: Option<&str>) -> anyhow:
     config.validate().context("--database-url is not the address of a database")?;
     Database::connect(config).await.map_err(|error| match error {
         Error::Usage(_) => anyhow::Error::new(error),
-        error => Unreachable(error.to_string()).into(),
+        error => Unreachable::database(&error.to_string()).into(),
     })
 }
 

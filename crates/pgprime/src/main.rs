@@ -14,6 +14,7 @@ mod history_file;
 mod logging;
 mod output;
 mod pooler_console;
+mod running;
 mod service_manager;
 mod toml_text;
 mod workload;

@@ -17,6 +17,13 @@ pub(crate) fn tell_ready() {
     }
 }
 
+/// Says in words how it is; nothing where all is well.
+pub(crate) fn tell_status(words: &str) {
+    let Some(address) = env::var_os(SOCKET).filter(|address| !address.is_empty()) else { return };
+    // The log has said it already.
+    let _ = send(&address, format!("STATUS={}\n", words.replace('\n', " ")).as_bytes());
+}
+
 fn send(address: &OsStr, message: &[u8]) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
     match address.as_bytes().strip_prefix(b"@") {

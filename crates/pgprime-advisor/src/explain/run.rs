@@ -24,7 +24,7 @@ const GENERIC_OPTION_VERSION: i32 = 160_000;
 
 /// Plans a statement and, if asked to and if it is safe, executes it; see the documentation of the module.
 ///
-/// The connection must not be in a transaction: one is begun here and rolled back at the end. If this future is dropped
+/// The connection must not be in a transaction: one is begun here, and what it did is undone at the end. If this future is dropped
 /// before its end, close the connection.
 ///
 /// # Errors

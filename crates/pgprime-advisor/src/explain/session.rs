@@ -11,6 +11,11 @@ use super::request::Limits;
 /// A parameter of ours and its type, which spares asking the server for it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// What was done since is undone at the end, and the transaction commits nothing: one that is rolled back would be counted
+/// as one of the application's.
+const SAVEPOINT: &str = "SAVEPOINT pgprime_begin";
+const END: &str = "ROLLBACK TO SAVEPOINT pgprime_begin; COMMIT";
+
 /// A transaction that changes nothing. Its exit is [`Session::end`].
 pub(super) struct Session<'a> {
     client: &'a Client,
@@ -27,7 +32,7 @@ impl<'a> Session<'a> {
         let begin = format!(
             "BEGIN /* pgprime */ TRANSACTION READ ONLY, NOT DEFERRABLE; \
              SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {}; SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = {}; \
-             SET /* pgprime */ LOCAL \"STANDARD_CONFORMING_STRINGS\" = on",
+             SET /* pgprime */ LOCAL \"STANDARD_CONFORMING_STRINGS\" = on; {SAVEPOINT}",
             milliseconds(limits.statement_timeout),
             milliseconds(limits.lock_timeout)
         );
@@ -37,11 +42,11 @@ impl<'a> Session<'a> {
 
     /// Ends the transaction, whatever came of it. One message, so that a pooler cannot come between.
     pub(super) async fn end<T>(self, outcome: Result<T, ExplainError>) -> Result<T, ExplainError> {
-        let rollback = match &self.prepared {
-            Some(name) => format!("ROLLBACK; DEALLOCATE {name}"),
-            None => "ROLLBACK".to_owned(),
+        let end = match &self.prepared {
+            Some(name) => format!("{END}; DEALLOCATE {name}"),
+            None => END.to_owned(),
         };
-        let ended = self.client.batch_execute(&rollback).await;
+        let ended = self.client.batch_execute(&end).await;
         let value = outcome.map_err(|error| error.limited(&self.limits))?;
         ended.map_err(ExplainError::query("end the transaction"))?;
         Ok(value)

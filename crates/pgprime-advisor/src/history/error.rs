@@ -45,7 +45,7 @@ pub enum HistoryError {
     /// The file is damaged.
     #[error(
         "the history {0} is damaged ({1}): move it away together with {0}-wal and {0}-shm and a new one is begun; \
-         `sqlite3 {0} .recover` shows what can be saved; it was left as it is",
+         sqlite3 {0} .recover shows what can be saved; it was left as it is",
         path.display(), source
     )]
     Damaged {

@@ -10,7 +10,7 @@ use crate::space::{Remedy, Severity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexProblem {
-    /// A build that failed left it behind: writes keep it up, no query uses it.
+    /// A build that failed left it behind: it takes space, writes may keep it up, no query uses it.
     Invalid,
     /// Another one is the same.
     Duplicate,

@@ -45,16 +45,29 @@ pub(super) fn invalid(index: &Index) -> Option<IndexFinding> {
         finding.remedies = vec![statements::drop(index)];
         return Some(finding);
     }
-    finding.remedies = vec![Remedy::reindex(&index.qualified)];
+    if index.is_unique {
+        finding.reason += " A unique index is not built where rows are there twice.";
+        finding.remedies.push(look_for_duplicates(index));
+    }
+    finding.remedies.push(Remedy::reindex(&index.qualified));
     if !index.is_bound() {
         finding.remedies.push(statements::drop(index));
     }
     Some(finding)
 }
 
-/// Whether PostgreSQL gave it its name while it built another one anew.
-fn is_leftover(name: &str) -> bool {
-    let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+fn look_for_duplicates(index: &Index) -> Remedy {
+    let keys = index.columns.get(..index.key_columns).unwrap_or(&index.columns);
+    let statement =
+        statements::duplicates(&index.table, keys, index.predicate.as_deref(), index.nulls_not_distinct);
+    Remedy::query(statement)
+        .noting("reads the table; put right what it finds before anything else, or the build fails again")
+}
+
+/// Whether PostgreSQL gave it its name, quoted or not, while it built another one anew.
+#[must_use]
+pub fn is_leftover(name: &str) -> bool {
+    let stem = name.trim_end_matches('"').trim_end_matches(|letter: char| letter.is_ascii_digit());
     stem.ends_with("_ccnew") || stem.ends_with("_ccold")
 }
 
@@ -77,6 +90,25 @@ mod tests {
             assert_eq!(first(&index(name)), Some(format!("DROP INDEX CONCURRENTLY public.{name};")));
         }
         assert_eq!(first(&index("t_a_idx")).as_deref(), Some("REINDEX INDEX CONCURRENTLY public.t_a_idx;"));
+        let unique = Index {
+            is_unique: true,
+            table: "public.t".to_owned(),
+            columns: vec!["a".to_owned(), "included".to_owned()],
+            key_columns: 1,
+            ..index("t_a_idx")
+        };
+        let statements: Vec<String> = invalid(&unique)
+            .map(|finding| finding.remedies.into_iter().map(|remedy| remedy.statement).collect())
+            .unwrap_or_default();
+        assert_eq!(
+            statements,
+            [
+                "SELECT a, count(*) FROM public.t WHERE a IS NOT NULL GROUP BY 1 HAVING count(*) > 1 LIMIT 20;",
+                "REINDEX INDEX CONCURRENTLY public.t_a_idx;",
+                "DROP INDEX CONCURRENTLY public.t_a_idx;",
+            ]
+        );
+        assert!(is_leftover(r#""T_ccnew3""#) && !is_leftover("t_ccnewer"));
         let building = Index { may_be_building: true, ..index("t_a_idx") };
         assert_eq!(first(&building), None);
         assert_eq!(invalid(&building).map(|finding| finding.severity), Some(Severity::Info));

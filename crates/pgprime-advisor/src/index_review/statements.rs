@@ -24,6 +24,27 @@ pub(super) fn drop_named(qualified: &str, is_partitioned: bool) -> Remedy {
         .noting("waits for transactions that may still use it; not within a transaction")
 }
 
+/// Rows that are there twice where a unique index on `keys` is to be: while there are any, its build fails. Names and
+/// expressions as SQL writes them.
+#[must_use]
+pub fn duplicates(table: &str, keys: &[String], predicate: Option<&str>, nulls_not_distinct: bool) -> String {
+    let all = keys.join(", ");
+    let mut conditions: Vec<String> =
+        predicate.map(|predicate| format!("({predicate})")).into_iter().collect();
+    if !nulls_not_distinct {
+        conditions.extend(keys.iter().map(|key| format!("{key} IS NOT NULL")));
+    }
+    let conditions = match conditions.is_empty() {
+        true => String::new(),
+        false => format!(" WHERE {}", conditions.join(" AND ")),
+    };
+    let places: Vec<String> = (1..=keys.len()).map(|place| place.to_string()).collect();
+    format!(
+        "SELECT {all}, count(*) FROM {table}{conditions} GROUP BY {} HAVING count(*) > 1 LIMIT 20;",
+        places.join(", ")
+    )
+}
+
 /// Builds the index again as it was.
 pub(super) fn create_again(index: &Index) -> Option<Remedy> {
     let unique = if index.is_unique { "UNIQUE " } else { "" };
@@ -99,6 +120,20 @@ mod tests {
         assert!(long.len() <= NAME_BYTES_MAX && long.ends_with("_idx2"), "{long}");
         assert_eq!(quoted("orders_a_idx"), "orders_a_idx");
         assert_eq!(quoted("Orders \"x\"_idx"), "\"Orders \"\"x\"\"_idx\"");
+    }
+
+    #[test]
+    fn what_keeps_a_unique_index_from_being_built() {
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            duplicates("public.t", &keys(&["a", "lower(b)"]), Some("c > 0"), false),
+            "SELECT a, lower(b), count(*) FROM public.t WHERE (c > 0) AND a IS NOT NULL AND lower(b) IS NOT NULL GROUP BY 1, \
+             2 HAVING count(*) > 1 LIMIT 20;"
+        );
+        assert_eq!(
+            duplicates("public.t", &keys(&["a"]), None, true),
+            "SELECT a, count(*) FROM public.t GROUP BY 1 HAVING count(*) > 1 LIMIT 20;"
+        );
     }
 
     #[test]

@@ -167,7 +167,7 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         for expected in [
             "Indexes: 1 created, 1 dropped again, 1 failed.",
-            "  CREATED: orders_customer_id_idx on public.orders, 10 MB, built in 1234 ms",
+            "  CREATED: orders_customer_id_idx on public.orders, 10.0 MiB, built in 1234 ms",
             "    -5847210295718520938              123 ms     1.23 ms       12346           8  yes",
             "    Gained 91 %. The undo:",
             "      DROP INDEX CONCURRENTLY public.orders_customer_id_idx;",

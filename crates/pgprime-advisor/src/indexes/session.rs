@@ -11,6 +11,11 @@ use super::options::AdviceOptions;
 /// A parameter and its type, which spares asking the server for it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// What was done since is undone at the end, and the transaction commits nothing: one that is rolled back would be counted
+/// as one of the application's.
+const SAVEPOINT: &str = "SAVEPOINT pgprime_begin";
+const END: &str = "ROLLBACK TO SAVEPOINT pgprime_begin; COMMIT";
+
 /// A transaction that changes nothing. Its exit is [`Session::end`].
 pub(super) struct Session<'a> {
     client: &'a Client,
@@ -28,7 +33,7 @@ impl<'a> Session<'a> {
              SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = {}; \
              SET /* pgprime */ LOCAL \"LOCK_TIMEOUT\" = {}; \
              SET /* pgprime */ LOCAL \"STANDARD_CONFORMING_STRINGS\" = on; \
-             SET /* pgprime */ LOCAL \"JIT\" = off",
+             SET /* pgprime */ LOCAL \"JIT\" = off; {SAVEPOINT}",
             milliseconds(options.statement_timeout),
             milliseconds(options.lock_timeout)
         );
@@ -39,7 +44,7 @@ impl<'a> Session<'a> {
     /// Ends the transaction, whatever came of it, and takes back what outlives it; in one message, so that a pooler
     /// cannot come between.
     pub(super) async fn end<T>(self, outcome: Result<T, IndexesError>) -> Result<T, IndexesError> {
-        let mut end = "ROLLBACK".to_owned();
+        let mut end = END.to_owned();
         if let Some(schema) = &self.hypopg_schema {
             end += &format!("; SELECT /* pgprime */ {schema}.hypopg_reset()");
         }

@@ -271,7 +271,7 @@ fn decimal(value: f64) -> String {
 }
 
 fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64 / 1024.0;
     let mut unit = 0;
     while value >= 1024.0 && unit + 1 < UNITS.len() {
@@ -302,7 +302,7 @@ mod tests {
         let spans = [0.004, 0.5, 12.4, 999.6, 1_500.0, 120_000.0, 7_200_000.0, 864_000_000.0].map(span);
         assert_eq!(spans, ["0.00 ms", "0.50 ms", "12 ms", "1.0 s", "1.5 s", "2 min", "2.0 h", "10 d"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([512, 8_192, 3 << 30].map(size), ["0.5 kB", "8.0 kB", "3.0 GB"]);
+        assert_eq!([512, 8_192, 3 << 30].map(size), ["0.5 KiB", "8.0 KiB", "3.0 GiB"]);
     }
 
     #[test]

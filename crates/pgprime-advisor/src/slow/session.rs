@@ -12,7 +12,7 @@ use super::error::SlowError;
 /// The statements carry a comment behind their first word, by which their own entries are known: from version 18 on,
 /// pg_stat_statements does not keep comments in front. From version 16 on it goes by what is parsed, so that they are
 /// written as nobody else does, too: names of settings in capitals and quotes, which the server does not mind, and an
-/// option that changes nothing. SAVEPOINT and ROLLBACK carry no comment: they have one form, and it would hide those of
+/// option that changes nothing. SAVEPOINT and COMMIT carry no comment: they have one form, and it would hide those of
 /// everybody else.
 const BEGIN: &str = "BEGIN /* pgprime */ TRANSACTION READ ONLY, NOT DEFERRABLE; \
     SET /* pgprime */ LOCAL \"STATEMENT_TIMEOUT\" = '15s'; \
@@ -43,9 +43,10 @@ impl<'a> Session<'a> {
         Ok(Self { client })
     }
 
-    /// Ends the transaction, whatever came of it.
+    /// Ends the transaction, whatever came of it. It has changed nothing, and a rollback would be counted as one of the
+    /// application's.
     pub(super) async fn end<T>(self, outcome: Result<T, SlowError>) -> Result<T, SlowError> {
-        let ended = self.client.batch_execute("ROLLBACK").await;
+        let ended = self.client.batch_execute("COMMIT").await;
         let value = outcome?;
         ended.map_err(SlowError::query("end the transaction"))?;
         Ok(value)

@@ -2,6 +2,8 @@
 
 /// The comment by which this program's own statements are known.
 const MARK: &str = "/* pgprime";
+/// What PostgreSQL's `pg_get_viewdef` asks itself, whoever calls it.
+const OF_VIEWDEF: &str = "SELECT * FROM pg_catalog.pg_rewrite WHERE ev_class = $1 AND rulename = $2";
 
 /// A piece of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,9 @@ pub fn is_own(text: &str) -> bool {
 /// is parsed: of these there is one entry for all, under the text that came first, and with the comment it might hide the
 /// application's.
 pub(super) fn is_shared(text: &str) -> bool {
+    if text == OF_VIEWDEF {
+        return true;
+    }
     let words = words(text);
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != ";").collect();
     match words.as_slice() {
@@ -385,6 +390,7 @@ mod tests {
             "RESET ALL",
             "UNLISTEN *",
             "DISCARD ALL",
+            OF_VIEWDEF,
         ] {
             assert!(is_shared(text), "{text}");
         }

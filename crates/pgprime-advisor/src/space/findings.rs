@@ -88,7 +88,8 @@ fn table_bloat(facts: &Facts<'_>, table: &TableSpace) -> Option<Finding> {
     if !facts.server.has_pg_repack {
         remedies.push(
             Remedy::repack(&facts.server.database, &table.qualified)
-                .noting("an alternative where the extension pg_repack is installed"),
+                .noting("an alternative where the extension pg_repack is installed")
+                .not_at_once(),
         );
     }
     let content = if is_dead {
@@ -304,9 +305,7 @@ fn sequence_end(facts: &Facts<'_>, sequence: &SequenceSpace) -> Option<Finding> 
         remedies.push(Remedy::widen_sequence(&sequence.qualified));
     }
     if remedies.is_empty() {
-        let statement = format!("ALTER SEQUENCE {} NO MAXVALUE NO MINVALUE;", sequence.qualified);
-        let lock = "SHARE ROW EXCLUSIVE on the sequence";
-        remedies.push(Remedy::new(statement, lock, "new values of the sequence, for a moment"));
+        remedies.push(Remedy::unbound_sequence(&sequence.qualified));
     }
     Some(Finding {
         severity,

@@ -15,6 +15,8 @@ pub struct Remedy {
     pub blocks: String,
     /// What it does and what to mind.
     pub note: Option<String>,
+    #[serde(skip)]
+    is_gentle: bool,
 }
 
 const MAINTENANCE_LOCK: &str = "SHARE UPDATE EXCLUSIVE";
@@ -22,7 +24,28 @@ const NO_TRAFFIC: &str = "no reads or writes; other maintenance and schema chang
 
 impl Remedy {
     pub(crate) fn new(statement: String, lock: &str, blocks: &str) -> Self {
-        Self { statement, is_shell: false, lock: lock.to_owned(), blocks: blocks.to_owned(), note: None }
+        let (lock, blocks) = (lock.to_owned(), blocks.to_owned());
+        Self { statement, is_shell: false, lock, blocks, note: None, is_gentle: false }
+    }
+
+    /// Whether reads and writes go on meanwhile, but for a moment: it may be run while the service is at work.
+    #[must_use]
+    pub fn is_gentle(&self) -> bool {
+        self.is_gentle
+    }
+
+    fn gentle(self) -> Self {
+        Self { is_gentle: true, ..self }
+    }
+
+    /// For where something has to be done before it can be run.
+    pub(crate) fn not_at_once(self) -> Self {
+        Self { is_gentle: false, ..self }
+    }
+
+    /// A query that changes nothing.
+    pub(crate) fn query(statement: String) -> Self {
+        Self::new(statement, "ACCESS SHARE", "no reads or writes").gentle()
     }
 
     pub(crate) fn noting(mut self, note: impl Into<String>) -> Self {
@@ -32,7 +55,7 @@ impl Remedy {
 
     /// A statement that keeps other maintenance away and lets reads and writes pass.
     pub(crate) fn quiet(statement: String) -> Self {
-        Self::new(statement, MAINTENANCE_LOCK, NO_TRAFFIC)
+        Self::new(statement, MAINTENANCE_LOCK, NO_TRAFFIC).gentle()
     }
 
     pub(crate) fn vacuum(table: &str) -> Self {
@@ -61,7 +84,7 @@ impl Remedy {
             format!("pg_repack --dbname={} --table={}", shell_quoted(database), shell_quoted(table));
         let blocks = "reads and writes for a moment, at its begin and at its end";
         let note = "needs the program pg_repack, a unique key without nulls, and room for a whole copy";
-        Self { is_shell: true, ..Self::new(statement, "ACCESS EXCLUSIVE", blocks).noting(note) }
+        Self { is_shell: true, ..Self::new(statement, "ACCESS EXCLUSIVE", blocks).noting(note).gentle() }
     }
 
     pub(crate) fn analyze(table: &str) -> Self {
@@ -97,6 +120,17 @@ impl Remedy {
             "SHARE ROW EXCLUSIVE on the sequence",
             "new values of the sequence, for a moment",
         )
+        .gentle()
+    }
+
+    /// Lets a sequence go to the ends of its type.
+    pub(crate) fn unbound_sequence(sequence: &str) -> Self {
+        Self::new(
+            format!("ALTER SEQUENCE {sequence} NO MAXVALUE NO MINVALUE;"),
+            "SHARE ROW EXCLUSIVE on the sequence",
+            "new values of the sequence, for a moment",
+        )
+        .gentle()
     }
 
     pub(crate) fn widen_column(table: &str, column: &str) -> Self {

@@ -53,6 +53,18 @@ impl SpaceReport {
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).max()
     }
+
+    /// Tables whose waste this role may not see, and what would show it.
+    #[must_use]
+    pub fn hidden_waste(&self) -> Option<Missing> {
+        hidden_statistics(&self.tables, &self.server)
+    }
+
+    /// Sequences that this role may not read, and what would let it.
+    #[must_use]
+    pub fn hidden_sequences(&self) -> Option<Missing> {
+        hidden_sequences(&self.sequences, &self.server)
+    }
 }
 
 /// A partitioned table with the sums of its partitions.
@@ -148,7 +160,7 @@ pub(crate) async fn relations(
     estimate(session, server, options, &mut relations).await?;
     let mut missing = Vec::new();
     missing.extend(cut_off(&relations, options));
-    missing.extend(hidden_statistics(&relations, server));
+    missing.extend(hidden_statistics(&relations.tables, server));
     missing.extend(measure(session, server, options, wanted, &mut relations, &locked).await?);
     Ok(Measured { relations, settings, locked, missing })
 }
@@ -179,12 +191,12 @@ fn cut_off(relations: &Relations, options: &SpaceOptions) -> Option<Missing> {
 }
 
 /// Statistics that the server hides from this role.
-fn hidden_statistics(relations: &Relations, server: &Server) -> Option<Missing> {
+fn hidden_statistics(tables: &[TableSpace], server: &Server) -> Option<Missing> {
     let is_hidden = |reason: Option<&NoEstimate>| {
         matches!(reason, Some(NoEstimate::NotPermitted | NoEstimate::RowSecurity))
     };
     let tables: Vec<&TableSpace> =
-        relations.tables.iter().filter(|table| is_hidden(table.waste.not_estimated.as_ref())).collect();
+        tables.iter().filter(|table| is_hidden(table.waste.not_estimated.as_ref())).collect();
     let first = tables.first()?;
     let role = &server.role_quoted;
     let statement = if server.version_major >= 14 {
@@ -202,13 +214,27 @@ fn hidden_statistics(relations: &Relations, server: &Server) -> Option<Missing> 
 }
 
 fn hidden_sequences(sequences: &[SequenceSpace], server: &Server) -> Option<Missing> {
-    let hidden: Vec<&SequenceSpace> = sequences.iter().filter(|sequence| !sequence.is_readable).collect();
+    let hidden: Vec<&SequenceSpace> = sequences.iter().filter(|sequence| sequence.is_hidden()).collect();
     let first = hidden.first()?;
     Some(Missing {
         what: format!("how far {} sequences are, {} among them", hidden.len(), first.qualified),
         why: "this role may not read them".to_owned(),
-        statement: Some(format!("GRANT SELECT ON SEQUENCE {} TO {};", first.qualified, server.role_quoted)),
+        statement: Some(format!(
+            "GRANT SELECT ON ALL SEQUENCES IN SCHEMA {} TO {};",
+            schema_of(&first.qualified),
+            server.role_quoted
+        )),
     })
+}
+
+/// The first part of a name as SQL writes it.
+fn schema_of(qualified: &str) -> &str {
+    let mut is_quoted = false;
+    let end = qualified.char_indices().find(|(_, letter)| {
+        is_quoted ^= *letter == '"';
+        *letter == '.' && !is_quoted
+    });
+    end.map_or(qualified, |(end, _)| &qualified[..end])
 }
 
 fn partitioned(tables: &[TableSpace]) -> Vec<PartitionedSpace> {
@@ -237,4 +263,18 @@ fn partitioned(tables: &[TableSpace]) -> Vec<PartitionedSpace> {
     }
     sums.sort_by_key(|sum| std::cmp::Reverse(sum.total_bytes));
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemas_of_names() {
+        for (qualified, schema) in
+            [("public.t", "public"), (r#""a.b"".c"."t.u""#, r#""a.b"".c""#), (r#"s."t""#, "s")]
+        {
+            assert_eq!(schema_of(qualified), schema);
+        }
+    }
 }

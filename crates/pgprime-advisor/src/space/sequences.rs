@@ -43,6 +43,14 @@ pub struct SequenceColumn {
     pub is_narrower: bool,
 }
 
+impl SequenceSpace {
+    /// Whether this role may not see how far it is.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        !self.is_readable
+    }
+}
+
 /// What a sequence gives.
 #[derive(Clone, Copy, Debug)]
 struct Range {

@@ -44,9 +44,10 @@ impl<'a> Session<'a> {
         Ok(Self { client, statement_timeout: timeouts.statement })
     }
 
-    /// Ends the transaction, whatever came of it.
+    /// Ends the transaction, whatever came of it. It has changed nothing, and a rollback would be counted as one of the
+    /// application's.
     pub(crate) async fn end<T>(self, outcome: Result<T, ReadError>) -> Result<T, ReadError> {
-        let ended = self.client.batch_execute("ROLLBACK").await;
+        let ended = self.client.batch_execute("COMMIT").await;
         let value = outcome?;
         ended.map_err(ReadError::query("end the transaction"))?;
         Ok(value)

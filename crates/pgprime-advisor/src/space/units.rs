@@ -1,15 +1,15 @@
 //! Numbers for people.
 
-/// Bytes with the unit that keeps them short, as `1.5 GB`; a unit is 1,024 of the one before, as in PostgreSQL.
+/// Bytes with the unit that keeps them short, as `1.5 GiB`, as the dashboard writes them.
 pub(crate) fn bytes(bytes: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 1_000.0 && unit + 1 < units.len() {
+    while value >= 1_024.0 && unit + 1 < units.len() {
         value /= 1_024.0;
         unit += 1;
     }
-    let digits = usize::from(unit > 0 && value < 10.0);
+    let digits = usize::from(unit > 0 && value < 100.0);
     format!("{value:.digits$} {}", units[unit])
 }
 
@@ -47,10 +47,10 @@ mod tests {
         for (count, expected) in [
             (0, "0 B"),
             (999, "999 B"),
-            (8_192, "8.0 kB"),
-            (10 << 20, "10 MB"),
-            (1_500 << 20, "1.5 GB"),
-            (u64::MAX, "16 EB"),
+            (8_192, "8.0 KiB"),
+            (10 << 20, "10.0 MiB"),
+            (1_500 << 20, "1.5 GiB"),
+            (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(bytes(count), expected);
         }

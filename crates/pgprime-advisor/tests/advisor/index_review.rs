@@ -260,15 +260,21 @@ async fn failed_builds_and_bloat() {
     .await;
     let expected = ["bloated t_pkey", "invalid failed", "invalid failed_ccnew"];
     assert_eq!(found(&all), expected, "{:#?}", all.findings);
-    let statement = |index: &str| {
+    let statements = |index: &str| {
         let finding = all.findings.iter().find(|finding| finding.index.as_deref() == Some(index)).unwrap();
-        finding.remedies[0].statement.clone()
+        finding.remedies.iter().map(|remedy| remedy.statement.clone()).collect::<Vec<_>>()
     };
+    let statement = |index: &str| statements(index)[0].clone();
     assert_eq!(statement("public.failed_ccnew"), "DROP INDEX CONCURRENTLY public.failed_ccnew;");
-    assert_eq!(statement("public.failed"), "REINDEX INDEX CONCURRENTLY public.failed;");
+    let [find, build, _] = &statements("public.failed")[..] else {
+        panic!("{:?}", statements("public.failed"))
+    };
+    assert_eq!(build, "REINDEX INDEX CONCURRENTLY public.failed;");
+    assert_eq!(node.psql(&database, find).unwrap().lines().count(), 20, "{find}");
     node.psql(&database, &statement("public.failed_ccnew")).unwrap();
     node.psql(&database, "UPDATE t SET a = id").unwrap();
-    node.psql(&database, &statement("public.failed")).unwrap();
+    assert_eq!(node.psql(&database, find).unwrap(), "");
+    node.psql(&database, build).unwrap();
     node.psql(&database, &statement("public.t_pkey")).unwrap();
     // It is valid now and, being unique, is not to go for want of use.
     assert_eq!(found(&look(&client, &options()).await), [""; 0]);

@@ -5,6 +5,7 @@
 mod advise;
 mod aggregates;
 mod apply;
+mod counted;
 mod explain;
 mod history;
 mod index_review;

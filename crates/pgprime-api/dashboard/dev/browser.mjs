@@ -71,9 +71,9 @@ class Browser {
     });
   }
 
-  /** A page with a storage of its own. */
-  async open() {
-    const { browserContextId } = await this.send('Target.createBrowserContext');
+  /** A page with a storage of its own, unless it shares that of others. */
+  async open(shared = undefined) {
+    const browserContextId = shared ?? (await this.send('Target.createBrowserContext')).browserContextId;
     const { targetId } = await this.send('Target.createTarget', { url: 'about:blank', browserContextId });
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
     const page = new Page(this, sessionId, targetId);

@@ -93,6 +93,133 @@ const journeys = {
     return page;
   },
 
+  'slow statements are marked among all, and alone only where that is asked for': async () => {
+    const page = await open('#/queries?threshold_ms=100');
+    await page.until('document.querySelectorAll("tbody tr").length === 20');
+    assert.equal(await page.value('document.querySelectorAll("tbody .status.is-warning").length'), 2);
+    await page.value('[...document.querySelectorAll(".inline-field")].find((each) => each.textContent.includes("Only slow")).querySelector("input").click()');
+    await page.until('document.querySelectorAll("tbody tr").length === 2 && location.hash.includes("slow=yes")');
+    await page.value('location.hash = "#/queries?threshold_ms=5000&slow=yes"');
+    await page.until('document.querySelector(".table-empty")?.textContent.includes("No statement takes 5.00 s or more")');
+    return page;
+  },
+
+  'a range of one’s own is asked for with its end, for statements as well': async () => {
+    const span = 'from=2026-11-20T10:00:00Z&to=2026-11-20T11:00:00Z';
+    const page = await open(`#/queries?${span}`);
+    await page.until('document.querySelector(".page-sub")?.textContent.includes("As recorded: 2026-11-20")');
+    await click(page, 'tbody a');
+    await page.until(heading('Query'));
+    await page.until('document.querySelector(".page-sub")?.textContent.includes("As recorded: 2026-11-20")');
+    const asked = 'performance.getEntriesByType("resource").map(({ name }) => new URL(name)).filter(({ pathname }) => pathname.includes("slow-queries"))';
+    await page.until(`${asked}.length >= 2`);
+    assert.ok(
+      await page.value(
+        `${asked}.every(({ searchParams }) => searchParams.get("since") === "2026-11-20T10:00:00Z" && searchParams.get("until") === "2026-11-20T11:00:00Z")`,
+      ),
+    );
+    return page;
+  },
+
+  'a range of one’s own by keyboard: its form has the focus, says what is wrong, and Escape closes it': async () => {
+    const page = await open('#/overview');
+    await page.value(
+      '(() => { const select = document.querySelector("[name=range]"); select.focus(); select.value = "own"; select.dispatchEvent(new Event("change", { bubbles: true })); })()',
+    );
+    await page.until('document.activeElement?.name === "from"');
+    await page.value(
+      '(() => { const form = document.activeElement.form; form.elements.from.value = "2026-11-21T10:00"; form.elements.to.value = "2026-11-20T10:00"; form.requestSubmit(); })()',
+    );
+    await page.until('document.querySelector(".range-own [role=alert]")?.textContent.includes("before")');
+    assert.doesNotMatch(await page.value('location.hash'), /from=/);
+    assert.equal(await page.value('document.querySelector("[name=from]").value'), '2026-11-21T10:00', 'what was typed stays');
+    await page.press('Escape');
+    await page.until('!document.querySelector(".range-own") && document.activeElement?.name === "range"');
+    return page;
+  },
+
+  'the focus goes back to where it was before a dialog': async () => {
+    const page = await open('#/connections');
+    await page.until('document.querySelector("td .is-danger")');
+    await page.value('document.querySelector("td .is-danger").focus()');
+    const before = 'document.activeElement === document.querySelector("td .is-danger")';
+    await page.press('Enter');
+    await page.until('document.querySelector("dialog[open]")');
+    await page.press('Escape');
+    await page.until(`!document.querySelector("dialog") && ${before}`);
+    await page.value('document.querySelector(".help-button").focus()');
+    await page.press('Enter');
+    await page.until('document.querySelector("dialog[open]")');
+    await page.press('Enter');
+    await page.until('!document.querySelector("dialog") && document.activeElement.matches(".help-button")');
+    return page;
+  },
+
+  'any number of tabs answer, as only the one that is seen listens': async () => {
+    const { browserContextId } = await browser.send('Target.createBrowserContext');
+    const pages = [];
+    for (let tab = 0; tab < 8; tab += 1) {
+      const page = await browser.open(browserContextId);
+      pages.push(page);
+      await page.go(`${base}mode-normal/#/analyze`);
+      await page.until('document.querySelector(".who") && document.querySelector(".live.is-live")');
+      assert.equal(await page.value('document.querySelector(".analyze-form .is-primary").disabled'), false);
+    }
+    const first = pages[0];
+    if (await first.value('document.hidden')) {
+      await first.send('Page.bringToFront');
+      await first.until('!document.hidden && document.querySelector(".live.is-live")');
+    }
+    const problems = pages.flatMap((page) => page.problems);
+    for (const page of pages.slice(1)) await page.close();
+    assert.deepEqual(problems, []);
+    return first;
+  },
+
+  'a tab that goes from page to page and back keeps no stream': async () => {
+    const page = await open('#/capacity');
+    for (let visit = 0; visit < 8; visit += 1) {
+      await page.go('about:blank');
+      await page.go(`${base}mode-normal/#/capacity`);
+      await page.until('document.querySelector(".live.is-live") && document.querySelector(".figures")');
+    }
+    await page.value('history.go(-2)');
+    await page.until('document.querySelector(".live.is-live") && document.querySelector(".figures")');
+    return page;
+  },
+
+  'who holds others up stands first, and who is idle runs no query': async () => {
+    const page = await open('#/connections');
+    await page.until('document.querySelector("tbody tr")');
+    const cells = await page.value(
+      '[...document.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))',
+    );
+    assert.match(cells[0].join(), /^48120,Idle in transaction/);
+    assert.equal(cells[0][3], '–', 'a query that is over');
+    return page;
+  },
+
+  'statements of the admin pool have their texts and figures': async () => {
+    const page = await open('#/views');
+    await page.until('[...document.querySelectorAll("caption")].some((each) => each.textContent.startsWith("Slowest statements"))');
+    const text = await page.value(
+      '[...document.querySelectorAll("caption")].find((each) => each.textContent.startsWith("Slowest statements")).closest("table").tBodies[0].innerText',
+    );
+    assert.match(text, /date_trunc/);
+    assert.match(text, /41\s+5\.12 s\s+125 ms\s+410 ms/);
+    return page;
+  },
+
+  'refused input shows no older answer': async () => {
+    const page = await open('#/capacity?rps=2500');
+    await page.until('document.querySelector(".figures")');
+    await page.value('location.hash = "#/capacity?rps=2500&safety_margin=3"');
+    await page.until('document.querySelector(".notice")?.innerText.includes("Share to use") && !document.querySelector(".figures")');
+    assert.doesNotMatch(await page.value('document.querySelector("main").innerText'), /Stale/);
+    page.problems = page.problems.filter((text) => !text.includes('400'));
+    return page;
+  },
+
   'dragging over a chart zooms, and one step back undoes it': async () => {
     const page = await open('#/overview');
     await page.until('document.querySelector(".u-over")?.getBoundingClientRect().width > 100');
@@ -119,6 +246,15 @@ const journeys = {
     await click(page, 'dialog .is-primary');
     await page.until('document.querySelector(".figure dt")?.textContent === "Execution"');
     assert.doesNotMatch(await page.value('location.hash'), /isExecuted|execute=true/);
+    return page;
+  },
+
+  'who one is and is not known yet is loading, and no refusal': async () => {
+    const page = await open('#/analyze', 'slow');
+    await page.until('document.querySelector(".analyze-form")?.innerText.includes("Loading who you are")');
+    assert.doesNotMatch(await page.value('document.querySelector("main").innerText'), /needs the role/);
+    await page.until('document.querySelector(".who") && !document.querySelector(".analyze-form .is-primary").disabled');
+    assert.doesNotMatch(await page.value('document.querySelector("main").innerText'), /Loading who/);
     return page;
   },
 
@@ -157,6 +293,48 @@ const journeys = {
     assert.equal(await reader.value('document.querySelectorAll("td .is-danger").length'), 0);
     assert.match(await reader.value('document.querySelector("tbody").innerText'), /not shown to this role/);
     await reader.close();
+    return page;
+  },
+
+  'a session that is idle in a transaction is ended, and the page says what came of it': async () => {
+    const page = await open('#/connections?tab=blocking');
+    await page.until('document.querySelector(".blocker.is-root .row-actions")');
+    const offered = await page.value('document.querySelector(".blocker.is-root .row-actions").innerText');
+    assert.equal(offered.trim(), 'End', 'cancelling would do nothing');
+    assert.match(await page.value('document.querySelector(".blocking").innerText'), /for a row of policies/);
+    await click(page, '.blocker.is-root .is-danger');
+    await page.until('document.querySelector("dialog[open]")?.innerText.includes("rolled back")');
+    await click(page, 'dialog .is-danger');
+    await page.until('document.querySelector("main .notice[role=status]")?.innerText.includes("Session 48120 has ended")');
+    await click(page, '.blocker:not(.is-root) .is-danger');
+    await page.until('document.querySelector("dialog[open]")?.innerText.includes("57014")');
+    await click(page, 'dialog .is-danger');
+    await page.until('document.querySelector("main .notice[role=status]")?.innerText.includes("The query of session 48177 has ended")');
+    return page;
+  },
+
+  'a pooler that is watched over its console is shown like the built-in one': async () => {
+    const page = await open('#/overview', 'console');
+    await page.until('document.querySelector(".card[aria-label=Latency]")?.innerText.includes("mean")');
+    await page.until('document.querySelector(".card[aria-label=Throughput] .big")?.innerText.includes("/s")');
+    assert.match(await page.value('document.querySelector("main").innerText'), /PgBouncer 1\.18\.0 at 10\.0\.1\.7:6432/);
+    await page.value('location.hash = "#/connections?tab=clients"');
+    await page.until('document.querySelector("main").innerText.includes("Clients of PgBouncer 1.18.0, at 10.0.1.7:6432")');
+    assert.ok(await page.value('document.querySelectorAll("tbody tr").length > 3'));
+    await page.value('location.hash = "#/capacity"');
+    await page.until('document.querySelector(".capacity-form .button")');
+    await click(page, '.capacity-form .button');
+    await page.until('document.querySelector(".capacity-form [role=status]")?.innerText.includes("Taken from PgBouncer 1.18.0 at 10.0.1.7:6432")');
+    return page;
+  },
+
+  'where no pooler is watched the page says so, and what to do': async () => {
+    const page = await open('#/connections?tab=servers', 'empty');
+    await page.until('document.querySelector(".empty-title")?.textContent === "No pooler is watched"');
+    await page.value('location.hash = "#/capacity"');
+    await page.until('document.querySelector(".capacity-form .button")');
+    await click(page, '.capacity-form .button');
+    await page.until('document.querySelector(".capacity-form [role=status]")?.innerText.includes("No pooler is watched")');
     return page;
   },
 
@@ -271,6 +449,10 @@ const journeys = {
     await page.go(`${base}#/overview`);
     await page.until('document.querySelector(".menu-button")');
     assert.equal(await page.value('document.querySelector(".navigation").checkVisibility()'), false);
+    await click(page, '.menu-button');
+    await page.until('document.activeElement.matches(".navigation a")');
+    await page.press('Escape');
+    await page.until('!document.querySelector(".navigation").checkVisibility() && document.activeElement.matches(".menu-button")');
     await click(page, '.menu-button');
     await page.until('document.querySelector(".navigation").checkVisibility()');
     await click(page, '.navigation li:nth-child(5) a');

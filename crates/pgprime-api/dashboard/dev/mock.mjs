@@ -1,14 +1,25 @@
 // A server for development and tests: these files and the REST interface, answered from fixtures/. No dependencies.
 //   node dev/mock.mjs [PORT]          then http://127.0.0.1:PORT/?mode=…
 // Modes: normal, empty, error, slow, readonly, login (token: secret), down, unwatched (nobody looks at the database any more), stale (fails after the first answer), bare (without history,
-// alerts and views). Each is
+// alerts and views), console (a PgBouncer is watched, nothing is built in). Each is
 // served below a path of its own, as behind a proxy. The headers are those of the real server, so that what its policy
 // forbids fails here, too.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { emptied, fixtures, healthDown, healthUnwatched, historySeries, livePoint, recentTimes, statementDetail } from './mock_data.mjs';
+import {
+  emptied,
+  fixtures,
+  healthDown,
+  healthUnwatched,
+  historySeries,
+  livePoint,
+  overConsole,
+  recentTimes,
+  slowQueries,
+  statementDetail,
+} from './mock_data.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const API = '/api/v1/';
@@ -30,9 +41,9 @@ const SLOW_MS = 2500;
 const LIVE_MS = 2000;
 
 /** @param {import('node:http').ServerResponse} response */
-function answer(response, status, content, type = 'application/json') {
+function answer(response, status, content, type = 'application/json', caching = 'no-store') {
   const text = typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content);
-  response.writeHead(status, { ...HEADERS, 'Content-Type': type });
+  response.writeHead(status, { ...HEADERS, 'Content-Type': type, 'Cache-Control': caching });
   response.end(text);
 }
 
@@ -49,7 +60,8 @@ async function serveFile(url, response) {
   }
   if (!path.startsWith(ROOT) || path.includes('/dev/')) return problem(response, 404, 'Not found');
   try {
-    answer(response, 200, await readFile(path), TYPES[extname(path)] ?? 'application/octet-stream');
+    // Files may be kept, and with them a whole page for the way back, as by the real server.
+    answer(response, 200, await readFile(path), TYPES[extname(path)] ?? 'application/octet-stream', 'no-cache');
   } catch {
     problem(response, 404, 'Not found');
   }
@@ -119,6 +131,8 @@ async function serveApi(url, mode, request, response) {
     return problem(response, 404, 'Not Found', 'Nothing of this is kept here: it needs `pgprime run`.');
   const unknown =
     path === 'monitoring/capacity' && [...url.searchParams.keys()].find((name) => !CAPACITY.includes(name));
+  if (path === 'monitoring/capacity' && Number(url.searchParams.get('safety_margin') ?? 0.8) > 1)
+    return problem(response, 400, 'Bad Request', 'safety_margin is more than 0 and at most 1');
   if (unknown || (path === 'monitoring/capacity' && !url.searchParams.get('rps')))
     return problem(response, 400, 'Bad Request', unknown ? `There is no parameter ${unknown}.` : 'rps is missing.');
   const content = contentOf(path, url, mode);
@@ -129,16 +143,12 @@ function contentOf(path, url, mode) {
   const shown = mode === 'empty' ? emptied : fixtures;
   if (path === 'monitoring/history') return historySeries(url.searchParams, mode === 'empty');
   const statement = /^monitoring\/slow-queries\/(.+)$/.exec(path);
-  if (statement) return recentTimes(statementDetail(decodeURIComponent(statement[1]), mode === 'empty'));
+  if (statement) return recentTimes(statementDetail(decodeURIComponent(statement[1]), url.searchParams, mode === 'empty'));
   const content = path === 'monitoring/health' ? healthOf(mode) : shown[FIXED[path]];
-  if (path === 'monitoring/slow-queries')
-    return recentTimes({
-      ...content,
-      statements: content.statements.slice(0, Number(url.searchParams.get('limit') ?? 20)),
-    });
+  if (path === 'monitoring/slow-queries') return recentTimes(slowQueries(content, url.searchParams));
   if (path === 'session' && mode === 'readonly') return { ...recentTimes(content), role: 'read' };
   if (path === 'monitoring/connections' && mode === 'readonly') return recentTimes(withoutSql(content));
-  return content && recentTimes(content);
+  return content && recentTimes(mode === 'console' ? overConsole(path, content) : content);
 }
 
 function healthOf(mode) {
@@ -156,8 +166,9 @@ async function serveAction(path, request, response, mode) {
   for await (const chunk of request) text += chunk;
   if (path === 'monitoring/analyze-query') return analyze(JSON.parse(text), response, mode);
   if (mode === 'readonly') return problem(response, 403, 'Forbidden', 'This needs the role admin; yours is read.');
-  const pid = /^monitoring\/connections\/(\d+)\/cancel$/.exec(path);
-  if (pid) return answer(response, 200, { pid: Number(pid[1]), cancelled: true });
+  const told = /^monitoring\/connections\/(\d+)\/(cancel|terminate)$/.exec(path);
+  if (told?.[2] === 'cancel') return answer(response, 200, { pid: Number(told[1]), cancelled: true, after: 'idle' });
+  if (told) return answer(response, 200, { pid: Number(told[1]), terminated: true, after: 'gone' });
   const view = /^monitoring\/views\/(.+)\/refresh$/.exec(path);
   if (view) return answer(response, 200, { name: decodeURIComponent(view[1]), outcome: 'refreshed' });
   if (path === 'monitoring/alerts/test')

@@ -37,12 +37,25 @@ export const emptied = {
   },
   bloat: { ...fixtures.bloat, findings: [], tables: [], indexes: [], sequences: [] },
   replication: { in_recovery: false, replicas: [], slots: [], receiver: null, replay_delay_s: null, missing: [] },
-  connections: { clients_total: 0, clients: [], servers: [], sessions: [], blocking: [], missing: [] },
+  connections: { pooler: null, clients_total: 0, clients: [], servers_total: 0, servers: [], sessions: [], blocking: [], missing: [] },
   views: { views: [], history: [], missing: [] },
   cache: { enabled: false },
   alerts: { firing: [], pending: [], history: [], rules: fixtures.alerts.rules, channels: [] },
-  'pool-stats': { ...fixtures['pool-stats'], pooler: null, rates: null },
+  'pool-stats': { ...fixtures['pool-stats'], pooler: null, rates: null, rates_of: null },
 };
+
+const BUILT_IN = fixtures.connections.pooler;
+const BOUNCER = { kind: 'pgbouncer', is_built_in: false, name: 'PgBouncer 1.18.0', address: '10.0.1.7:6432' };
+
+/** The same where a PgBouncer is watched over its console. @param {string} path @param {any} content */
+export function overConsole(path, content) {
+  if (path === 'monitoring/connections') return { ...content, pooler: BOUNCER };
+  if (path === 'session') return { ...content, features: { ...content.features, pooler: false, pgbouncer: true } };
+  if (path !== 'monitoring/pool-stats') return content;
+  const pgbouncer = { ...content.pooler, kind: 'pgbouncer', version: BOUNCER.name };
+  const rates = { ...content.rates, p50_ms: null, p95_ms: null, p99_ms: null };
+  return { ...content, pooler: null, pgbouncer, rates, rates_of: BOUNCER };
+}
 
 /** Rounds have stopped: what was known is old. */
 const STALE = {
@@ -125,6 +138,11 @@ const CURVES = {
   'replication.lag_s': ['seconds', (at) => 0.3 + 0.4 * noise(at) + 70 * trouble(at)],
 };
 
+/** What PgBouncer does looks the same; it tells no percentiles. @param {string} name */
+function curveOf(name) {
+  return /^pgbouncer\.p\d+_ms$/.test(name) ? undefined : CURVES[name.replace(/^pgbouncer\./, 'pooler.')];
+}
+
 /** @param {URLSearchParams} params @param {boolean} isEmpty */
 export function historySeries(params, isEmpty) {
   const [from, to] = [Date.parse(params.get('from')) / 1000, Date.parse(params.get('to')) / 1000];
@@ -132,9 +150,9 @@ export function historySeries(params, isEmpty) {
   const step = Math.max(10, Math.ceil((to - from) / points / 10) * 10);
   const series = (params.get('series') ?? '')
     .split(',')
-    .filter((name) => CURVES[name])
+    .filter(curveOf)
     .map((name) => {
-      const [unit, curve] = CURVES[name];
+      const [unit, curve] = curveOf(name);
       const values = [];
       for (let at = Math.ceil(from / step) * step; at <= to && !isEmpty; at += step) {
         // A gap, as after a restart.
@@ -167,6 +185,7 @@ export function livePoint(atMs, mode) {
     status,
     server: { used: 41, max_connections: 100, active: 9 },
     pooler: {
+      ...(mode === 'console' ? BOUNCER : BUILT_IN),
       clients_active: 400 + Math.round(30 * noise(Math.floor(at / 2))),
       clients_waiting: waiting,
       servers_active: value('pooler.servers_active'),
@@ -174,15 +193,46 @@ export function livePoint(atMs, mode) {
       transactions_per_s: value('pooler.transactions_per_s') * (0.97 + 0.06 * noise(at)),
       queries_per_s: value('pooler.queries_per_s'),
       wait_ms_mean: 0.2 + waiting * 0.3,
-      p50_ms: value('pooler.p50_ms'),
-      p95_ms: value('pooler.p95_ms'),
-      p99_ms: value('pooler.p99_ms'),
+      query_ms_mean: value('pooler.query_ms_mean'),
+      transaction_ms_mean: value('pooler.query_ms_mean') * 2.7,
+      p50_ms: mode === 'console' ? null : value('pooler.p50_ms'),
+      p95_ms: mode === 'console' ? null : value('pooler.p95_ms'),
+      p99_ms: mode === 'console' ? null : value('pooler.p99_ms'),
     },
   };
 }
 
-/** @param {string} id @param {boolean} isEmpty */
-export function statementDetail(id, isEmpty) {
+const ORDERS = { total: 'exec_ms_total', mean: 'exec_ms_mean', calls: 'calls', max: 'exec_ms_max', rows: 'rows' };
+
+/** As the server: with a threshold slow ones only, if there are any. @param {any} content @param {URLSearchParams} params */
+export function slowQueries(content, params) {
+  const threshold = Number(params.get('threshold_ms') ?? 1000);
+  const order = params.get('order') ?? 'total';
+  const marked = content.statements.map((row) => ({ ...row, is_slow: row.exec_ms_mean >= threshold }));
+  const slow = marked.filter((row) => row.is_slow);
+  const key = ORDERS[order] ?? 'exec_ms_total';
+  const told = (slow.length > 0 ? slow : marked).sort((a, b) => (b[key] ?? 0) - (a[key] ?? 0));
+  const span = timesOf(params);
+  return {
+    ...content,
+    ...span,
+    order,
+    threshold_ms: threshold,
+    slow_count: slow.length,
+    statements: told.slice(0, Number(params.get('limit') ?? 20)),
+  };
+}
+
+/** Times as if all was recorded; those of the fixtures are moved later, so that these are moved back. @param {URLSearchParams} params */
+function timesOf(params) {
+  const moment = (text) => new Date(Date.parse(text) - (Date.now() - TAKEN)).toISOString();
+  return params.get('until')
+    ? { basis: 'history', start: moment(params.get('since')), end: moment(params.get('until')) }
+    : {};
+}
+
+/** @param {string} id @param {URLSearchParams} params @param {boolean} isEmpty */
+export function statementDetail(id, params, isEmpty) {
   const statement = fixtures['slow-queries'].statements.find(({ query_id: own }) => own === id);
   if (!statement) return null;
   const series = [];
@@ -198,5 +248,7 @@ export function statementDetail(id, isEmpty) {
       rows: Math.round(calls * statement.rows_per_call),
     });
   }
-  return { statement, series, pooler: null, missing: [] };
+  const { basis, start, end } = fixtures['slow-queries'];
+  const span = { basis, start, end, ...timesOf(params) };
+  return { statement, ...span, series, pooler: null, notes: [], missing: [] };
 }

@@ -53,6 +53,8 @@ const STATES = [
   ['readonly-connections', '#/connections', 'readonly'],
   ['readonly-analyze', '#/analyze', 'readonly'],
   ['down-overview', '#/overview', 'down'],
+  ['console-overview', '#/overview', 'console'],
+  ['console-servers', '#/connections?tab=servers', 'console'],
 ];
 const VARIANTS = [
   ['light', 1280],

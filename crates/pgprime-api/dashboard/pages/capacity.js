@@ -1,7 +1,7 @@
 // @ts-check
 // Capacity: the planner as a form. Inputs are in the address; each change calculates anew.
 import { request } from '../api.js';
-import { ms, number, share, words } from '../lib/format.js';
+import { ms, number, seconds, share, words } from '../lib/format.js';
 import { figure, plain } from '../parts/columns.js';
 import { Chart } from '../parts/chart.js';
 import { CopyButton } from '../parts/copy.js';
@@ -47,7 +47,17 @@ export function Capacity() {
   return html`<${PageHead} title="Capacity"
     sub="How large pools must be for a load, by queueing theory" />
     <${Form} inputs=${inputs} found=${result.data?.inputs} />
-    <${Loaded} of=${result} rows=${8}>${(data) => html`<${Plan} data=${data} />`}<//>`;
+    <${Loaded} of=${{ ...result, error: inForm(result.error) }} rows=${8}>${(data) => html`<${Plan} data=${data} />`}<//>`;
+}
+
+/** What is refused is named as its field. @param {any} error */
+function inForm(error) {
+  if (error?.status !== 400) return error;
+  const named = INPUTS.reduce(
+    (text, { name, title }) => text.replace(new RegExp(`\\b${name}\\b`, 'g'), `“${title}”`),
+    error.detail ?? error.title,
+  );
+  return { status: 400, title: error.title, detail: named };
 }
 
 /**
@@ -55,9 +65,10 @@ export function Capacity() {
  * @param {string} text
  */
 function inFormWords(text) {
-  return text.replace(/--([a-z][a-z0-9-]*)/g, (option, name) => {
-    const field = INPUTS.find((input) => input.name === name.replaceAll('-', '_'));
-    return field ? `“${field.title}”` : option;
+  return text.replace(/ \(--[a-z-]+\)|--([a-z][a-z0-9-]*)/g, (option, name) => {
+    const field = INPUTS.find((input) => input.name === name?.replaceAll('-', '_'));
+    // What stands in brackets only says where it comes from.
+    return field ? `“${field.title}”` : name ? option : '';
   });
 }
 
@@ -81,15 +92,42 @@ function fallback(name, found) {
     : String(typeof value === 'number' ? Math.round(value * 100) / 100 : value);
 }
 
-/** What the pooler and the server show right now, as a start. */
+/** A watched pooler is read each two seconds, from the moment that somebody asks. */
+const NEXT_READING_MS = 2_500;
+
+/** What the pooler and the server show right now, as a start, and in words where it comes from. */
 async function measured() {
-  const { rates, server } = await request('monitoring/pool-stats');
+  let stats = await request('monitoring/pool-stats');
+  if (!stats.rates && stats.rates_of) {
+    await new Promise((resolve) => setTimeout(resolve, NEXT_READING_MS));
+    stats = await request('monitoring/pool-stats');
+  }
   const text = (value) => (value > 0 ? String(Math.round(value * 100) / 100) : null);
   return {
-    rps: text(rates?.transactions_per_s),
-    service_ms: text(rates?.transaction_ms_mean ?? rates?.query_ms_mean),
-    db_max_connections: text(server?.max_connections),
+    inputs: {
+      rps: text(stats.rates?.transactions_per_s),
+      service_ms: text(stats.rates?.transaction_ms_mean ?? stats.rates?.query_ms_mean),
+      db_max_connections: text(stats.server?.max_connections),
+    },
+    words: `${takenFromPooler(stats)} ${takenFromServer(stats.server)}`,
   };
+}
+
+/** @param {any} stats */
+function takenFromPooler({ rates, rates_of: of }) {
+  if (!of) return 'No pooler is watched, so requests and service time are yours to fill in.';
+  const name = of.address ? `${of.name} at ${of.address}` : of.name;
+  if (!rates) return `${name} has not answered, so requests and service time are yours to fill in.`;
+  const span = `the last ${seconds(rates.seconds)}`;
+  if (!(rates.transactions_per_s > 0))
+    return `${name} had no transaction in ${span}, so requests and service time are yours to fill in.`;
+  const time = rates.transaction_ms_mean ?? rates.query_ms_mean;
+  return `Taken from ${name}, over ${span}: ${number(rates.transactions_per_s)} transactions a second, each of which held its server for ${ms(time)} in the mean. That is not the peak.`;
+}
+
+/** @param {any} server */
+function takenFromServer(server) {
+  return server ? `max_connections is the server’s.` : 'The server’s max_connections is not known.';
 }
 
 /** @param {{inputs: Record<string, string | undefined>, found: any}} props */
@@ -97,7 +135,23 @@ function Form({ inputs, found }) {
   const [failure, setFailure] = useState(/** @type {any} */ (null));
   const onChange = (event) => setParams({ [event.target.name]: event.target.value.trim() || null }, 'push');
   const nothing = Object.fromEntries(INPUTS.map(({ name }) => [name, null]));
-  const onMeasure = () => measured().then((now) => setParams({ ...nothing, ...now }, 'push'), setFailure);
+  const [taken, setTaken] = useState('');
+  const onReset = () => {
+    setTaken('');
+    setParams(nothing, 'push');
+  };
+  const onMeasure = async () => {
+    setFailure(null);
+    setTaken('Measuring…');
+    try {
+      const now = await measured();
+      setTaken(now.words);
+      setParams({ ...nothing, ...now.inputs }, 'push');
+    } catch (error) {
+      setTaken('');
+      setFailure(error);
+    }
+  };
   return html`<form class="capacity-form" onSubmit=${(event) => event.preventDefault()} aria-label="Load and limits">
     ${INPUTS.map(
       (input) => html`<label class="field" key=${input.name}>
@@ -108,8 +162,9 @@ function Form({ inputs, found }) {
     )}
     <div class="form-actions">
       <button type="button" class="button" onClick=${onMeasure}>As measured now</button>
-      <button type="button" class="button is-quiet" onClick=${() => setParams(nothing, 'push')}>Reset</button>
-      ${failure && html`<${Failure} error=${failure} />`}</div>
+      <button type="button" class="button is-quiet" onClick=${onReset}>Reset</button>
+      ${failure && html`<${Failure} error=${failure} />`}
+      <p class="muted" role="status">${taken}</p></div>
   </form>`;
 }
 

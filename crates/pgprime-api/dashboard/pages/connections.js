@@ -1,19 +1,17 @@
 // @ts-check
 // Connections: who is connected, what they do, and who waits for whom.
-import { request } from '../api.js';
 import { counted, number, seconds, words } from '../lib/format.js';
 import { CONNECTIONS_CHART } from '../lib/series.js';
 import { plain } from '../parts/columns.js';
 import { useData } from '../parts/data.js';
-import { confirmed } from '../parts/dialog.js';
 import { HistoryCharts } from '../parts/history.js';
 import { html, useState } from '../parts/html.js';
 import { Icon } from '../parts/icons.js';
-import { may } from '../parts/live.js';
 import { route, setParams } from '../parts/router.js';
 import { PageHead } from '../parts/shell.js';
-import { Bar, Failure, Figures, Loaded, Missing, Section, Tabs } from '../parts/states.js';
+import { Bar, Empty, Figures, Loaded, Missing, Section, Tabs } from '../parts/states.js';
 import { SqlCell, Table } from '../parts/table.js';
+import { Outcome, SessionActions, signalled } from './signals.js';
 
 /** @typedef {any} Row */
 
@@ -48,16 +46,21 @@ function ServerUse({ stats }) {
 
 /** @param {{data: any, reload: () => void}} props */
 function Report({ data, reload }) {
-  const [failure, setFailure] = useState(/** @type {any} */ (null));
-  const onCancel = async (row) => setFailure(await cancel(row, reload));
+  const [said, setSaid] = useState(/** @type {any} */ (null));
+  const onSignal = async (row, signal) => {
+    const outcome = await signalled(row, signal);
+    if (!outcome) return;
+    setSaid(outcome);
+    reload();
+  };
   const tabs = [
     { key: 'sessions', title: 'Sessions', count: data.sessions.length },
     { key: 'blocking', title: 'Blocking', count: data.blocking.length },
     { key: 'clients', title: 'Clients', count: data.clients_total ?? data.clients.length },
-    { key: 'servers', title: 'Servers', count: data.servers.length },
+    { key: 'servers', title: 'Servers', count: data.servers_total ?? data.servers.length },
   ];
   const current = tabs.some(({ key }) => key === route.value.params.tab) ? route.value.params.tab : 'sessions';
-  return html`${failure && html`<${Failure} error=${failure} />`}
+  return html`<${Outcome} said=${said} onClose=${() => setSaid(null)} />
     ${
       data.blocking.length > 0 &&
       current !== 'blocking' &&
@@ -67,42 +70,11 @@ function Report({ data, reload }) {
     }
     <${Tabs} name="Connections" tabs=${tabs} current=${current}
       onChoose=${(tab) => setParams({ tab, sort: null, filter: null, row: null })} />
-    ${current === 'sessions' && html`<${Sessions} rows=${data.sessions} onCancel=${onCancel} />`}
-    ${current === 'blocking' && html`<${Blocking} roots=${data.blocking} onCancel=${onCancel} />`}
-    ${current === 'clients' && html`<${Clients} rows=${data.clients} total=${data.clients_total} />`}
-    ${current === 'servers' && html`<${Clients} rows=${data.servers} isServer />`}
+    ${current === 'sessions' && html`<${Sessions} rows=${data.sessions} onSignal=${onSignal} />`}
+    ${current === 'blocking' && html`<${Blocking} roots=${data.blocking} onSignal=${onSignal} />`}
+    ${current === 'clients' && html`<${Clients} data=${data} rows=${data.clients} total=${data.clients_total} />`}
+    ${current === 'servers' && html`<${Clients} data=${data} rows=${data.servers} total=${data.servers_total} isServer />`}
     <${Missing} items=${data.missing} />`;
-}
-
-/** @param {Row} row @param {() => void} reload @returns {Promise<any>} what went wrong */
-async function cancel(row, reload) {
-  const isWanted = await confirmed({
-    title: `Cancel the query of session ${row.pid}?`,
-    action: 'Cancel the query',
-    isDangerous: true,
-    text: html`<p>Its client gets the error “canceling statement due to user request” (57014), and its transaction fails. The session stays.</p>
-      ${row.query && html`<pre>${row.query}</pre>`}`,
-  });
-  if (!isWanted) return null;
-  try {
-    const { cancelled } = await request(`monitoring/connections/${row.pid}/cancel`, { method: 'POST' });
-    reload();
-    return cancelled
-      ? null
-      : {
-          title: 'Nothing was cancelled',
-          detail: `Session ${row.pid} is gone, or belongs to a role that pgprime may not signal.`,
-        };
-  } catch (error) {
-    return error;
-  }
-}
-
-/** @param {{row: Row, onCancel: (row: Row) => void}} props */
-function CancelButton({ row, onCancel }) {
-  if (!may('admin') || row.state === 'idle') return null;
-  return html`<button type="button" class="button is-small is-danger" onClick=${() => onCancel(row)}
-    aria-label=${`Cancel the query of session ${row.pid}`}>Cancel</button>`;
 }
 
 /** @param {Row} row */
@@ -161,8 +133,8 @@ function runningSeconds(row) {
   return row.state === 'active' || row.state === 'fastpath function call' ? row.query_s : null;
 }
 
-/** @param {{rows: Row[], onCancel: (row: Row) => void}} props */
-function Sessions({ rows: all, onCancel }) {
+/** @param {{rows: Row[], onSignal: (row: Row, signal: any) => void}} props */
+function Sessions({ rows: all, onSignal }) {
   const blockers = new Set(all.flatMap((row) => row.blocked_by ?? []));
   const rows = all
     .filter((row) => !row.is_own)
@@ -208,7 +180,7 @@ function Sessions({ rows: all, onCancel }) {
       key: 'action',
       title: 'Action',
       value: () => '',
-      cell: (row) => html`<${CancelButton} row=${row} onCancel=${onCancel} />`,
+      cell: (row) => html`<${SessionActions} row=${row} isBlocking=${blockers.has(row.pid)} onSignal=${onSignal} />`,
     },
   ];
   return html`<${Table} caption="Sessions" columns=${columns} exported=${SESSION_FIGURES} rows=${rows}
@@ -219,16 +191,16 @@ function Sessions({ rows: all, onCancel }) {
   }`;
 }
 
-/** @param {{roots: Row[], onCancel: (row: Row) => void}} props */
-function Blocking({ roots, onCancel }) {
+/** @param {{roots: Row[], onSignal: (row: Row, signal: any) => void}} props */
+function Blocking({ roots, onSignal }) {
   if (roots.length === 0)
     return html`<div class="empty"><${Icon} name="ok" /><p class="empty-title">Nobody waits for anybody</p></div>`;
   return html`<ul class="blocking">
-    ${roots.map((root) => html`<${Blocker} key=${root.pid} node=${root} onCancel=${onCancel} isRoot />`)}</ul>`;
+    ${roots.map((root) => html`<${Blocker} key=${root.pid} node=${root} onSignal=${onSignal} isRoot />`)}</ul>`;
 }
 
-/** @param {{node: Row, onCancel: (row: Row) => void, isRoot?: boolean}} props */
-function Blocker({ node, onCancel, isRoot }) {
+/** @param {{node: Row, onSignal: (row: Row, signal: any) => void, isRoot?: boolean}} props */
+function Blocker({ node, onSignal, isRoot }) {
   const blocked = countBlocked(node);
   return html`<li><div class=${`blocker ${isRoot ? 'is-root' : ''}`}>
       <p class="blocker-head"><strong>${node.pid}</strong>
@@ -236,18 +208,19 @@ function Blocker({ node, onCancel, isRoot }) {
         ${
           isRoot
             ? html`<span
-        class="badge is-warning">blocks ${counted(blocked, 'session')}</span>`
+        class="badge is-warning">blocks ${counted(blocked, 'session')}</span>
+        ${node.state && html` <span class="muted">${words(node.state)}${node.transaction_s > 0 ? ` for ${seconds(node.transaction_s)}` : ''}</span>`}`
             : html`<span
         class="muted">waits ${seconds(node.waits_s)}${node.lock ? ` for ${node.lock}` : ''}</span>`
         }
-        <${CancelButton} row=${node} onCancel=${onCancel} /></p>
+        <${SessionActions} row=${node} isBlocking onSignal=${onSignal} /></p>
       <${SqlCell} sql=${node.query} charactersMax=${110} /></div>
     ${
       node.blocks?.length > 0 &&
       html`<ul>
       ${node.blocks.map(
         (child) => html`<${Blocker} key=${child.pid} node=${child}
-      onCancel=${onCancel} />`,
+      onSignal=${onSignal} />`,
       )}</ul>`
     }</li>`;
 }
@@ -257,8 +230,17 @@ function countBlocked(node) {
   return (node.blocks ?? []).reduce((total, child) => total + 1 + countBlocked(child), 0);
 }
 
-/** @param {{rows: Row[], total?: number, isServer?: boolean}} props */
-function Clients({ rows, total = rows.length, isServer = false }) {
+/** Which pooler it is, in words. @param {any} pooler */
+function poolerName(pooler) {
+  const where = pooler.is_built_in ? 'in this process' : pooler.address ? `at ${pooler.address}` : 'watched over its console';
+  return `${pooler.name}, ${where}`;
+}
+
+/** @param {{data: any, rows: Row[], total?: number, isServer?: boolean}} props */
+function Clients({ data, rows, total = rows.length, isServer = false }) {
+  if (!data.pooler)
+    return html`<${Empty} title="No pooler is watched" icon="unknown">Start the built-in one, or give
+      [pgbouncer] url: the console of PgBouncer, or of a pgprime elsewhere.<//>`;
   const columns = [
     plain('user', 'User'),
     plain('database', 'Database'),
@@ -267,11 +249,18 @@ function Clients({ rows, total = rows.length, isServer = false }) {
     { key: 'state', title: 'State', value: (row) => row.state, cell: stateCell },
     duration('connected_s', 'Connected'),
     duration('request_s', 'Request for'),
-    duration('wait_s', 'Waits'),
+    ...(isServer ? [] : [duration('wait_s', 'Waits')]),
     plain('link', isServer ? 'Client' : 'Server'),
   ];
-  return html`${total > rows.length && html`<p class="muted">The first ${number(rows.length)} of ${number(total)}.</p>`}
+  return html`<p class="muted">${isServer ? 'Servers' : 'Clients'} of ${poolerName(data.pooler)}.
+      ${total > rows.length && ` The first ${number(rows.length)} of ${number(total)}.`}</p>
     <${Table} caption=${isServer ? 'Servers' : 'Clients'} columns=${columns} rows=${rows}
-      keyOf=${(row) => String(row.id)} sort="wait_s:desc"
-      empty=${isServer ? 'No server connection.' : 'No client, or no pooler is watched.'} />`;
+      keyOf=${(row) => String(row.id)} sort=${isServer ? 'state:asc' : 'wait_s:desc'}
+      empty=${nobody(data, isServer)} />`;
+}
+
+/** @param {any} data @param {boolean} isServer */
+function nobody(data, isServer) {
+  if (data.missing.some(({ what }) => what.includes('pooler'))) return 'The pooler does not answer.';
+  return isServer ? 'It has no connection to a server.' : 'No client is connected to it.';
 }

@@ -65,7 +65,11 @@ function LiveCards() {
   if (!pooler && !server)
     return html`<${Empty} title="No live figures"
       icon="unknown">Neither the database nor a pooler answers right now.<//>`;
-  return html`<div class="cards" role="group" aria-label="Live">
+  return html`${
+    pooler &&
+    !pooler.is_built_in &&
+    html`<p class="muted">The pooler is ${pooler.name}${pooler.address && ` at ${pooler.address}`}, watched over its console.</p>`
+  }<div class="cards" role="group" aria-label="Live">
     ${
       pooler &&
       html`<${Throughput} pooler=${pooler} /><${Latency} pooler=${pooler} /><${PoolUse} pooler=${pooler} />
@@ -89,6 +93,11 @@ function Throughput({ pooler }) {
 
 /** @param {{pooler: any}} props */
 function Latency({ pooler }) {
+  // A console counts times and not how they are spread.
+  if (!pooler.is_built_in)
+    return html`<${Card} title="Latency"><p class="big">${ms(pooler.query_ms_mean)}<span class="big-unit">mean</span></p>
+    <p class="card-sub">a query · transactions ${ms(pooler.transaction_ms_mean)}</p>
+    <${Spark} values=${recent((point) => point.pooler?.query_ms_mean)} look=${2} /><//>`;
   return html`<${Card} title="Latency"><p class="big">${ms(pooler.p95_ms)}<span class="big-unit">p95</span></p>
     <p class="card-sub">p50 ${ms(pooler.p50_ms)} · p99 ${ms(pooler.p99_ms)}</p>
     <${Spark} values=${recent((point) => point.pooler?.p95_ms)} look=${2} /><//>`;
@@ -116,8 +125,8 @@ function Waits({ pooler }) {
 /** @param {{server: any}} props */
 function ServerUse({ server }) {
   return html`<${Card} title="Server connections"><p class="big">${number(server.used)}<span
-    class="big-unit">of ${number(server.max_connections)}</span></p>
-    <p class="card-sub">${number(server.active)} active</p>
+    class="big-unit">of ${number(server.max_connections - (server.reserved ?? 0))}</span></p>
+    <p class="card-sub">${number(server.active)} active · ${number(server.reserved ?? 0)} more reserved</p>
     <${Spark} values=${recent((point) => point.server?.used)} look=${5} /><//>`;
 }
 

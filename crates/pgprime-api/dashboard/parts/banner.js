@@ -113,7 +113,7 @@ export function AllChecks({ report }) {
     ([group, checks]) => html`<section class="check-group" aria-label=${words(group)}>
     <h3>${words(group)}</h3>
     <ul>${checks.map(
-      (check) => html`<li key=${check.id} title=${check.text}>
+      (check) => html`<li key=${check.id} title=${check.text?.replaceAll('`', '')}>
       <${Status} status=${check.status} /><span class="check-title">${check.title}</span>
       <span class="check-value">
         ${check.value === null ? '–' : inUnit(check.value, check.unit)}${trendMark(check)}</span></li>`,

@@ -78,9 +78,9 @@ function OwnRange({ range, onDone }) {
   };
   return html`<form class="range-own" onSubmit=${apply} onKeyDown=${onKey} aria-label="From – to">
     <label class="field"><span>From</span><input type="datetime-local" name="from" step="60" required ref=${first}
-      value=${localInput(range.from)} /></label>
+      defaultValue=${localInput(range.from)} /></label>
     <label class="field"><span>To</span><input type="datetime-local" name="to" step="60" required
-      value=${localInput(range.to)} /></label>
+      defaultValue=${localInput(range.to)} /></label>
     ${refusal && html`<p class="refusal" role="alert"><${Icon} name="warning" /> ${refusal}</p>`}
     <div class="dialog-actions"><button type="button" class="button is-small" onClick=${onDone}>Cancel</button>
       <button type="submit" class="button is-small is-primary">Show</button></div>

@@ -6,6 +6,7 @@ import { Dialogs, isHelpOpen, pageKeys } from './dialog.js';
 import { Icon, Status, lookOf } from './icons.js';
 import { html, signal, useEffect, useRef } from './html.js';
 import { alertChange, health, healthError, live, liveState, session } from './live.js';
+import { Prose } from './prose.js';
 import { RangePicker } from './range.js';
 import { go, href, route } from './router.js';
 import { choice, nextTheme } from './theme.js';
@@ -173,7 +174,7 @@ function Toast() {
     alert &&
     html`<a class="toast" href=${href('alerts')}>
     <${Status} status=${alert.state === 'resolved' ? 'resolved' : alert.severity}
-      word=${alert.state === 'resolved' ? 'Resolved' : undefined} /> <strong>${alert.title}</strong> ${alert.text}</a>`
+      word=${alert.state === 'resolved' ? 'Resolved' : undefined} /> <strong>${alert.title}</strong> <${Prose} text=${alert.text} /></a>`
   }</div>`;
 }
 

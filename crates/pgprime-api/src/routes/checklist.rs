@@ -10,6 +10,7 @@ use pgprime_monitor::checklist::{
     Alerting, Caching, ChecklistReport, Evidence, GatherError, GatherOptions, Recorded, Running, check,
     gather,
 };
+use pgprime_monitor::health::Connect as _;
 use pgprime_monitor::pooler::{PoolerKind, PoolerReport, of_handle};
 
 use crate::app::App;
@@ -30,7 +31,12 @@ pub(crate) async fn checklist(
 }
 
 async fn look(app: &App) -> Result<Arc<ChecklistReport>, Problem> {
+    let fresh = match &app.services.direct {
+        Some(direct) => direct.connect().await.ok(),
+        None => None,
+    };
     let options = GatherOptions {
+        fresh: fresh.as_ref().map(|connected| connected.connection.client()),
         machine: app.services.machine,
         place: app.services.place,
         pooler: pooler(app).await,
@@ -74,6 +80,7 @@ async fn running(app: &App) -> Option<Running> {
         Caching { requests: total.hits() + total.misses, hits: total.hits() }
     });
     Some(Running {
+        server: app.services.label.clone(),
         health_at: round.as_ref().map(|round| round.report.taken_at),
         checks: checks.collect(),
         alerting: alerting(app),

@@ -1,4 +1,4 @@
-//! Who is connected, who waits for whom, and ending what should not go on.
+//! Who is connected, and who waits for whom.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,26 +7,24 @@ use axum::Json;
 use axum::extract::State;
 use pgprime_advisor::Missing;
 use pgprime_client::Row;
-use pgprime_pooler::Sessions;
-use pgprime_pooler::core::{ClientRow, ServerRow};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::extract::Path;
-use crate::limits::{ACQUIRE_MAX, LOOK_MAX, within};
 use crate::look::look;
+use crate::poolers::PoolerAt;
 use crate::problem::Problem;
-use crate::security::{Administrator, Reader, Role};
+use crate::routes::held::{Held, PoolerClient, PoolerServer};
+use crate::security::{Reader, Role};
 use crate::values;
 
-/// Clients and servers of the pooler that are listed.
-const LISTED_MAX: usize = 1_000;
 /// How deep a chain of waiting sessions is shown.
 const DEPTH_MAX: usize = 16;
 
 /// Everybody who is connected.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Connections {
+    /// The pooler whose clients and servers these are; `null` where none is watched.
+    pooler: Option<PoolerAt>,
     /// Clients of the pooler, at most 1,000.
     clients: Vec<PoolerClient>,
     /// How many there are.
@@ -43,37 +41,6 @@ pub(crate) struct Connections {
     missing: Vec<Missing>,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-struct PoolerClient {
-    id: String,
-    database: String,
-    user: String,
-    application: String,
-    address: String,
-    /// `active`, `waiting`, `waiting_login` or `idle`.
-    state: &'static str,
-    connected_s: f64,
-    request_s: f64,
-    wait_s: f64,
-    /// The server it has.
-    link: Option<String>,
-}
-
-#[derive(Serialize, utoipa::ToSchema)]
-struct PoolerServer {
-    id: String,
-    database: String,
-    user: String,
-    application: String,
-    address: String,
-    /// `active`, `idle`, `tested` or `being_canceled`.
-    state: &'static str,
-    connected_s: f64,
-    request_s: f64,
-    /// The client that has it.
-    link: Option<String>,
-}
-
 /// A session of the database.
 #[derive(Clone, Serialize, utoipa::ToSchema)]
 struct Session {
@@ -87,10 +54,11 @@ struct Session {
     state: Option<String>,
     /// What it waits for: `Lock: relation`.
     wait_event: Option<String>,
-    /// The lock that it waits for: `ShareLock on public.policies`.
+    /// What it waits for: `a row of policies`, `ShareLock on policies`.
     lock: Option<String>,
     /// Its last statement, for the roles analyze and admin.
     query: Option<String>,
+    /// How long its statement has run; `null` for a session that runs none.
     query_s: Option<f64>,
     transaction_s: Option<f64>,
     state_s: Option<f64>,
@@ -106,7 +74,7 @@ struct Blocker {
     application: Option<String>,
     state: Option<String>,
     query: Option<String>,
-    /// The lock that it waits for, if it waits itself.
+    /// What it waits for, if it waits itself: `a row of policies`.
     lock: Option<String>,
     /// How long it has waited, if it waits itself.
     waits_s: Option<f64>,
@@ -122,23 +90,25 @@ pub(crate) async fn connections(
     State(app): State<Arc<App>>,
     Reader(caller): Reader,
 ) -> Result<Json<Connections>, Problem> {
-    let looked = look(&app, include_str!("../sql/sessions.sql")).await;
-    let (rows, missing) = match (looked, &app.services.pooler) {
-        (Ok(rows), _) => (rows, Vec::new()),
+    let (looked, held) = tokio::join!(look(&app, include_str!("../sql/sessions.sql")), Held::of(&app));
+    let is_pooler_seen = held.pooler.is_some() && held.missing.is_none();
+    let mut missing: Vec<Missing> = held.missing.into_iter().collect();
+    let rows = match looked {
+        Ok(rows) => rows,
         // What the pooler knows is worth showing just then.
-        (Err(problem), Some(_)) => (Vec::new(), vec![unseen(problem.detail())]),
-        (Err(problem), None) => return Err(problem),
+        Err(problem) if is_pooler_seen => {
+            missing.push(unseen(problem.detail()));
+            Vec::new()
+        }
+        Err(problem) => return Err(problem),
     };
     let sessions: Vec<Session> = rows.iter().map(|row| session(row, caller.role)).collect();
-    let held = match &app.services.pooler {
-        Some(pooler) => pooler.sessions().await,
-        None => Sessions::default(),
-    };
     Ok(Json(Connections {
-        clients: held.clients.iter().take(LISTED_MAX).map(pooler_client).collect(),
-        clients_total: held.clients.len(),
-        servers: held.servers.iter().take(LISTED_MAX).map(pooler_server).collect(),
-        servers_total: held.servers.len(),
+        pooler: held.pooler,
+        clients: held.clients,
+        clients_total: held.clients_total,
+        servers: held.servers,
+        servers_total: held.servers_total,
         blocking: blocking(&sessions),
         sessions,
         missing,
@@ -147,40 +117,6 @@ pub(crate) async fn connections(
 
 fn unseen(why: &str) -> Missing {
     Missing { what: "sessions of the database".to_owned(), why: why.to_owned(), statement: None }
-}
-
-/// Numbers count in each worker.
-fn id(worker: usize, number: u64) -> String {
-    format!("{worker}-{number:x}")
-}
-
-fn pooler_client((worker, client): &(usize, ClientRow)) -> PoolerClient {
-    PoolerClient {
-        id: id(*worker, client.id),
-        database: client.info.database.clone(),
-        user: client.info.user.clone(),
-        application: client.application_name.clone(),
-        address: client.info.address.to_string(),
-        state: client.state,
-        connected_s: client.connected_for.as_secs_f64(),
-        request_s: client.request_for.as_secs_f64(),
-        wait_s: client.waited.as_secs_f64(),
-        link: client.link.map(|number| id(*worker, number)),
-    }
-}
-
-fn pooler_server((worker, server): &(usize, ServerRow)) -> PoolerServer {
-    PoolerServer {
-        id: id(*worker, server.id),
-        database: server.database.clone(),
-        user: server.user.clone(),
-        application: server.application_name.clone(),
-        address: server.info.address.to_string(),
-        state: server.state,
-        connected_s: server.connected_for.as_secs_f64(),
-        request_s: server.request_for.as_secs_f64(),
-        link: server.link.map(|number| id(*worker, number)),
-    }
 }
 
 fn session(row: &Row, role: Role) -> Session {
@@ -239,41 +175,6 @@ fn blocker(
         transaction_s: session.and_then(|session| session.transaction_s),
         blocks: below.iter().map(|session| blocker(session.pid, by_pid, waiting, depth - 1)).collect(),
     }
-}
-
-/// What became of it.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct Cancelled {
-    pid: i32,
-    /// Whether the session was there and has been told. Whether it ends its statement is up to it.
-    cancelled: bool,
-}
-
-/// Cancel the statement of a session
-#[utoipa::path(post, path = "/api/v1/monitoring/connections/{pid}/cancel", tag = "connections",
-    params(("pid" = i32, Path, description = "the session's process id")),
-    responses((status = 200, body = Cancelled), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 422, body = Problem, description = "the database refuses"), (status = 503, body = Problem)))]
-pub(crate) async fn cancel(
-    State(app): State<Arc<App>>,
-    Administrator(caller): Administrator,
-    Path(pid): Path<i32>,
-) -> Result<Json<Cancelled>, Problem> {
-    let admin = app.database().await?.admin().with_wait(ACQUIRE_MAX);
-    // A task of its own: what was sent is noted also when the caller has gone.
-    let noted = tokio::spawn(async move {
-        let told = async { Ok(admin.query_one("SELECT pg_catalog.pg_cancel_backend($1)", &[&pid]).await?) };
-        let outcome = within(LOOK_MAX, told).await.map(|row| row.get::<_, bool>(0));
-        let words = match &outcome {
-            Ok(true) => "told",
-            Ok(false) => "no such session",
-            Err(_) => "refused",
-        };
-        app.audit.note(&caller, "cancel", &pid.to_string(), words);
-        outcome
-    });
-    let outcome = noted.await.unwrap_or_else(|_| Err(Problem::unavailable("the request has ended early")));
-    Ok(Json(Cancelled { pid, cancelled: outcome? }))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::live::LiveRates;
+use crate::poolers::PoolerAt;
 use crate::problem::Problem;
 use crate::security::Reader;
 
@@ -31,8 +32,11 @@ pub(crate) struct PoolStats {
     application: Option<DatabaseReport>,
     /// The database's connections, as of the last round.
     server: Option<ServerStats>,
-    /// What the built-in pooler did in the last two seconds.
+    /// What the pooler of `rates_of` did in the last seconds. A console is read while somebody watches live events, and for a
+    /// minute after this was asked: the first answer after a quiet time may have none.
     rates: Option<LiveRates>,
+    /// The pooler in this process, else the one that is watched.
+    rates_of: Option<PoolerAt>,
     /// What is wrong with the poolers, why, and what changes it.
     #[schema(value_type = Vec<Object>)]
     findings: Vec<PoolerFinding>,
@@ -74,7 +78,7 @@ pub(crate) async fn pool_stats(State(app): State<Arc<App>>, _: Reader) -> Json<P
             }),
         }
     }
-    let rates = app.live.borrow().as_ref().and_then(|live| live.rates);
+    let (measured_at, rates) = app.live.ask().and_then(|live| live.rates()).unzip();
     let findings = pooler.iter().chain(&pgbouncer).flat_map(|report| diagnose(report, None)).collect();
     Json(PoolStats {
         taken_at: Timestamp::now(),
@@ -89,6 +93,7 @@ pub(crate) async fn pool_stats(State(app): State<Arc<App>>, _: Reader) -> Json<P
             Some(ServerStats { max_connections, reserved, used: states.used, by_state: states })
         }),
         rates,
+        rates_of: measured_at.or_else(|| Some(app.services.pooler()?.at())),
         findings,
         missing,
     })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
+use pgprime_monitor::pooler::PoolerKind;
 use serde::Serialize;
 
 use crate::app::App;
@@ -33,9 +34,9 @@ pub(crate) struct Session {
 /// What there is besides the database.
 #[derive(Serialize, utoipa::ToSchema)]
 struct Features {
-    /// The built-in pooler.
+    /// Whether there is a pooler of pgprime: in this process, or watched over its console.
     pooler: bool,
-    /// Whether a PgBouncer is watched.
+    /// Whether a PgBouncer is watched over its console.
     pgbouncer: bool,
     /// Whether materialized views are looked after.
     views: bool,
@@ -62,8 +63,8 @@ pub(crate) async fn session(State(app): State<Arc<App>>, Reader(caller): Reader)
         started_at: app.started_at,
         database: services.database.name(),
         features: Features {
-            pooler: services.pooler.is_some(),
-            pgbouncer: services.has_pgbouncer,
+            pooler: services.pooler.is_some() || app.console_kind() == Some(PoolerKind::Pgprime),
+            pgbouncer: app.console_kind() == Some(PoolerKind::Pgbouncer),
             views: services.declarations.as_ref().is_some_and(|declared| !declared.views().is_empty()),
             cache: services.cached.is_some(),
             alerts: services.alerts.is_some(),

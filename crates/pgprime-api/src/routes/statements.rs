@@ -9,8 +9,8 @@ use jiff::{Timestamp, Zoned};
 use pgprime_advisor::Missing;
 use pgprime_advisor::history::{Coverage, Events, History, Retention, StatementKey, Totals};
 use pgprime_advisor::slow::{
-    self, Basis, Databases, IfNone, Order, Period, PoolerFigures, PoolerStatements, ReportOptions, SinceError,
-    SlowError, SlowReport, SlowStatement, Snapshot,
+    self, Basis, Databases, IfNone, Order, Period, PoolerFigures, PoolerStatements, ReportOptions,
+    SinceError, SlowError, SlowReport, SlowStatement, Snapshot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -161,14 +161,19 @@ pub(crate) async fn slow_query(
         // It rested then, and is known nevertheless.
         period = slow::since_reset(&snapshot);
         found = one(&snapshot, &period, pooler.as_deref(), query_id);
-        note = Some("No call of it was recorded in this time: the figures are all since the last reset.".to_owned());
+        note = Some(
+            "No call of it was recorded in this time: the figures are all since the last reset.".to_owned(),
+        );
     }
     let (report, statement) = found.ok_or_else(|| {
         Problem::not_found(format!("pg_stat_statements has no statement {query_id} of this database"))
     })?;
     let series = match key(&snapshot, &period, &statement, query_id) {
-        Some(key) => series(&app, &snapshot, key, span).await?,
-        None => Vec::new(),
+        Some(key) if span.since.is_none() => series(&app, &snapshot, key, None).await?,
+        Some(key) if period.basis == Basis::History => {
+            series(&app, &snapshot, key, Some(period.totals.coverage.clone())).await?
+        }
+        _ => Vec::new(),
     };
     Ok(Json(Detail {
         pooler: statement.pooler.clone(),
@@ -198,9 +203,15 @@ fn one(
 }
 
 /// The key of just this statement: other roles and databases may have one of the same number.
-fn key(snapshot: &Snapshot, period: &Period, statement: &SlowStatement, query_id: i64) -> Option<StatementKey> {
+fn key(
+    snapshot: &Snapshot,
+    period: &Period,
+    statement: &SlowStatement,
+    query_id: i64,
+) -> Option<StatementKey> {
     let of_period = period.totals.statements.iter().map(|totals| &totals.identity);
-    let mut known = of_period.chain(&snapshot.identities).filter(|identity| identity.key.query_id == query_id);
+    let mut known =
+        of_period.chain(&snapshot.identities).filter(|identity| identity.key.query_id == query_id);
     let is_same = known.find(|identity| {
         identity.key.toplevel == statement.toplevel
             && identity.key.database_oid == snapshot.server.database_oid
@@ -314,20 +325,21 @@ fn nothing(start: Timestamp, end: Timestamp) -> Period {
     Period { basis: Basis::History, totals: Totals { coverage, statements: Vec::new() }, previous: None }
 }
 
+/// The intervals within this time; all that are recorded without one.
 async fn series(
     app: &App,
     snapshot: &Arc<Snapshot>,
     key: StatementKey,
-    span: Span,
+    within: Option<Coverage>,
 ) -> Result<Vec<Point>, Problem> {
     let Some(path) = app.services.statement_history.clone() else { return Ok(Vec::new()) };
     let (label, kept) = (app.services.label.clone(), Arc::clone(snapshot));
     let intervals = blocking(move || {
         let history = History::open(&path, Retention::default())?;
         let source = kept.source(&label);
-        let Some(Coverage { start, end, .. }) = history.coverage(&source)? else { return Ok(Vec::new()) };
-        let (from, to) = (span.since.unwrap_or(start), span.until.unwrap_or(end));
-        history.statement_series(&source, key, from, to)
+        let Some(all) = history.coverage(&source)? else { return Ok(Vec::new()) };
+        let Coverage { start, end, .. } = within.unwrap_or(all);
+        history.statement_series(&source, key, start, end)
     });
     let points = intervals.await?.into_iter().map(|interval| Point {
         at: interval.end,

@@ -142,7 +142,13 @@ async fn no_input_makes_an_endpoint_fail() {
 #[tokio::test]
 async fn an_action_without_a_body_or_with_a_wrong_one_is_answered() {
     let api = start_with("").await;
-    for path in ["analyze-query", "connections/1/cancel", "views/a.b/refresh", "alerts/test"] {
+    for path in [
+        "analyze-query",
+        "connections/1/cancel",
+        "connections/1/terminate",
+        "views/a.b/refresh",
+        "alerts/test",
+    ] {
         for (headers, body) in
             [(&[][..], ""), (&[("content-type", "application/json")][..], "{"), (&[][..], "\u{0}")]
         {

@@ -42,6 +42,7 @@ fn each_operation_has_a_summary_and_its_errors() {
         "get /api/v1/monitoring/replication",
         "get /api/v1/monitoring/connections",
         "post /api/v1/monitoring/connections/{pid}/cancel",
+        "post /api/v1/monitoring/connections/{pid}/terminate",
         "get /api/v1/monitoring/views",
         "post /api/v1/monitoring/views/{name}/refresh",
         "get /api/v1/monitoring/cache",
@@ -89,6 +90,9 @@ async fn the_page_of_the_document_needs_nothing_from_elsewhere() {
         assert_eq!((file.status, file.header("content-type")), (200, Some(kind)));
         assert!(!file.body.contains("innerHTML") && !file.body.contains("://"), "{name}");
     }
+    // What browsers ask for by themselves is there as well.
+    let icon = api.get("/favicon.ico").await;
+    assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/svg+xml")));
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
 }

@@ -66,19 +66,28 @@ async fn statements_are_told_of_the_time_that_is_asked_for() {
     let client = connect(&cluster().primary().url(&world.database)).await;
     let mut history = History::open(&world.statement_history(), Retention::default()).unwrap();
     let mut keep = |taken: &Snapshot| record(&mut history, taken, "test").unwrap();
-    client.batch_execute("SELECT 1 AS early_one; SELECT 2 AS late_one").await.unwrap();
+    client
+        .batch_execute(
+            "SELECT count(*) AS early_one FROM quotes; SELECT max(premium) AS late_one FROM quotes",
+        )
+        .await
+        .unwrap();
     keep(&earlier(snapshot(&client).await.unwrap(), 30));
     for _ in 0..3 {
-        client.batch_execute("SELECT 1 AS early_one").await.unwrap();
+        client.batch_execute("SELECT count(*) AS early_one FROM quotes").await.unwrap();
     }
     keep(&earlier(snapshot(&client).await.unwrap(), 20));
     for _ in 0..5 {
-        client.batch_execute("SELECT 2 AS late_one").await.unwrap();
+        client.batch_execute("SELECT max(premium) AS late_one FROM quotes").await.unwrap();
     }
     keep(&earlier(snapshot(&client).await.unwrap(), 10));
 
     let early = told(&world, "?threshold_ms=0&limit=500&since=32m&until=19m").await;
-    assert_eq!((&early["basis"], &early["recordings"]), (&Value::from("history"), &Value::from(1)), "{early}");
+    assert_eq!(
+        (&early["basis"], &early["recordings"]),
+        (&Value::from("history"), &Value::from(1)),
+        "{early}"
+    );
     assert_eq!(find(&early, "early_one").unwrap_or_else(|| panic!("{early}"))["calls"], 3, "{early}");
     assert!(find(&early, "late_one").is_none(), "{early}");
     let late = told(&world, "?threshold_ms=0&limit=500&since=19m&until=1m").await;
@@ -98,7 +107,9 @@ async fn statements_are_told_of_the_time_that_is_asked_for() {
     let moment = told(&world, "?threshold_ms=0&limit=500&since=13m&until=12m").await;
     assert!(find(&moment, "late_one").is_some() && has_note(&moment, "longer than the time"), "{moment}");
     let unknown = told(&world, "?threshold_ms=0&since=3h&until=2h").await;
-    assert!(unknown["statements"].as_array().unwrap().is_empty() && has_note(&unknown, "Nothing is recorded"));
+    assert!(
+        unknown["statements"].as_array().unwrap().is_empty() && has_note(&unknown, "Nothing is recorded")
+    );
     world.end().await;
 }
 

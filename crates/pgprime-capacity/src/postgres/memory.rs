@@ -104,7 +104,7 @@ fn huge_pages(division: &Division, request: &SettingsRequest) -> Recommendation 
     let tables = division.shared_buffers / PAGE_BYTES * PAGE_TABLE_ENTRY_BYTES;
     let connections = u64::from(request.max_connections);
     let reason = format!(
-        "in pages of 4 kB each connection has up to {} of page tables for {} of buffers, {} for {connections}; huge \
+        "in pages of 4 KiB each connection has up to {} of page tables for {} of buffers, {} for {connections}; huge \
          pages need vm.nr_hugepages of about {}, and without it nothing changes",
         figure(tables),
         figure(division.shared_buffers),
@@ -190,15 +190,16 @@ fn rounded(bytes: u64) -> u64 {
     bytes / step * step
 }
 
-/// Bytes for people: `16 GB`, `23.4 GB`, `512 MB`.
+/// Bytes for people, as the dashboard writes them: `16.0 GiB`, `23.4 GiB`, `512 MiB`.
 pub(super) fn figure(bytes: u64) -> String {
     let (size, unit) = match bytes {
-        GB.. => (GB, "GB"),
-        MB.. => (MB, "MB"),
-        _less => (1 << 10, "kB"),
+        GB.. => (GB, "GiB"),
+        MB.. => (MB, "MiB"),
+        _less => (1 << 10, "KiB"),
     };
-    let tenths = (bytes as f64 / size as f64 * 10.0).round() / 10.0;
-    format!("{tenths} {unit}")
+    let value = bytes as f64 / size as f64;
+    let digits = usize::from(value < 100.0);
+    format!("{value:.digits$} {unit}")
 }
 
 #[cfg(test)]
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn figures() {
         for (bytes, expected) in
-            [(16 * GB, "16 GB"), (25_178_812_416, "23.4 GB"), (512 * MB, "512 MB"), (1_536, "1.5 kB")]
+            [(16 * GB, "16.0 GiB"), (25_178_812_416, "23.4 GiB"), (512 * MB, "512 MiB"), (1_536, "1.5 KiB")]
         {
             assert_eq!(figure(bytes), expected);
         }

@@ -123,8 +123,8 @@ pub enum SettingsError {
     },
     /// Too little memory to divide, or more than any machine has.
     #[error(
-        "{given_bytes} bytes of memory: state the memory of the database's machine in bytes, from 256 MB \
-         ({MEMORY_BYTES_MIN}) to 64 TB; with less than 256 MB keep PostgreSQL's defaults"
+        "{given_bytes} bytes of memory: state the memory of the database's machine in bytes, from 256 MiB \
+         ({MEMORY_BYTES_MIN}) to 64 TiB; with less than 256 MiB keep PostgreSQL's defaults"
     )]
     Memory {
         /// What was asked for.

@@ -214,8 +214,8 @@ fn cost_limit(storage: Storage) -> Recommendation {
     };
     let pages_per_second = limit / COST_PAGE_DIRTY * 1_000 / COST_DELAY_MS;
     let reason = format!(
-        "{limit} / {COST_PAGE_DIRTY} for a page written × 8 kB each {COST_DELAY_MS} ms: all workers together write \
-         up to {} MB/s, which {storage} storage can spare (default 200: 39 MB/s)",
+        "{limit} / {COST_PAGE_DIRTY} for a page written × 8 KiB each {COST_DELAY_MS} ms: all workers together write \
+         up to {} MiB/s, which {storage} storage can spare (default 200: 39 MiB/s)",
         pages_per_second * 8 / 1_024
     );
     integer(Section::Autovacuum, "autovacuum_vacuum_cost_limit", limit, reason)
@@ -247,7 +247,7 @@ pub(super) fn statistics(request: &SettingsRequest) -> Vec<Recommendation> {
             "track_io_timing",
             Value::Bool(true),
             "tells waiting for storage from computing in EXPLAIN and pg_stat_statements, for two readings of the \
-             clock (some 50 ns) beside each read of 8 kB; pg_test_timing shows whether the clock is slower",
+             clock (some 50 ns) beside each read of 8 KiB; pg_test_timing shows whether the clock is slower",
         ),
         setting(
             "log_checkpoints",

@@ -95,7 +95,7 @@ pub(super) fn write_ahead_log(request: &SettingsRequest) -> Vec<Recommendation> 
         wal(
             "checkpoint_timeout",
             Value::seconds(CHECKPOINT_SECONDS),
-            "after a checkpoint the first change to each page writes all 8 kB of it to the log; a third as many \
+            "after a checkpoint the first change to each page writes all 8 KiB of it to the log; a third as many \
              checkpoints as with the default of 5 min, for at most 15 min of log to replay after a crash",
         )
         .accepting(Accepted::seconds(10 * 60, 60 * 60)),
@@ -118,7 +118,7 @@ fn wal(name: &'static str, value: Value, reason: impl Into<String>) -> Recommend
 
 fn wal_buffers(memory: u64) -> Recommendation {
     let bytes = (memory / 4 / 32 / MB).clamp(1, 16) * MB;
-    let reason = "1/32 of shared_buffers, 16 MB (one log segment) at most: many commits share one write";
+    let reason = "1/32 of shared_buffers, 16 MiB (one log segment) at most: many commits share one write";
     wal("wal_buffers", Value::Memory(bytes), reason).accepting(Accepted::memory(bytes / 2, 16 * bytes))
 }
 
@@ -134,7 +134,7 @@ fn wal_compression(version_major: u32) -> Recommendation {
 fn min_wal_size(max_wal: u64) -> Recommendation {
     let bytes = max_wal / 4;
     let reason = format!(
-        "a quarter of max_wal_size: {} log files of 16 MB are reused instead of created in a burst of writes",
+        "a quarter of max_wal_size: {} log files of 16 MiB are reused instead of created in a burst of writes",
         bytes / (16 * MB)
     );
     wal("min_wal_size", Value::Memory(bytes), reason).accepting(Accepted::memory(bytes / 4, bytes * 4))
@@ -146,8 +146,8 @@ fn max_wal_size(bytes: u64) -> Recommendation {
     let distance = bytes as f64 / (1.0 + COMPLETION_TARGET);
     let rate_mb = distance / CHECKPOINT_SECONDS as f64 / MB as f64;
     let reason = format!(
-        "a quarter of memory, 1 to 16 GB; {} / (1 + {COMPLETION_TARGET}) per checkpoint_timeout: up to {rate_mb:.1} \
-         MB/s of log on average, checkpoints come by time; raise it if log_checkpoints shows \"wal\" as their cause",
+        "a quarter of memory, 1 to 16 GiB; {} / (1 + {COMPLETION_TARGET}) per checkpoint_timeout: up to {rate_mb:.1} \
+         MiB/s of log on average, checkpoints come by time; raise it if log_checkpoints shows \"wal\" as their cause",
         figure(bytes)
     );
     wal("max_wal_size", Value::Memory(bytes), reason).accepting(Accepted::memory(bytes / 2, bytes * 8))

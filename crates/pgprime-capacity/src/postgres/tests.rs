@@ -75,11 +75,11 @@ fn a_common_machine() {
 fn reasons_show_the_arithmetic() {
     let request = request(8, 16 * GB, 100);
     for (name, figures) in [
-        ("work_mem", &["2.6 GB", "100 connections", "4 parallel workers", "3 × work_mem", "8.6 MB"][..]),
-        ("shared_buffers", &["25 % of 16 GB"]),
-        ("huge_pages", &["8 MB", "800 MB", "2252"]),
-        ("max_wal_size", &["2.4 MB/s"]),
-        ("autovacuum_vacuum_cost_limit", &["1000 / 20", "195 MB/s"]),
+        ("work_mem", &["2.6 GiB", "100 connections", "4 parallel workers", "3 × work_mem", "8.6 MiB"][..]),
+        ("shared_buffers", &["25 % of 16.0 GiB"]),
+        ("huge_pages", &["8.0 MiB", "800 MiB", "2252"]),
+        ("max_wal_size", &["2.4 MiB/s"]),
+        ("autovacuum_vacuum_cost_limit", &["1000 / 20", "195 MiB/s"]),
         ("max_connections", &["12.5 for each core"]),
     ] {
         let reason = setting(&request, name).reason;
@@ -93,7 +93,7 @@ fn reasons_show_the_arithmetic() {
 fn too_many_connections_for_the_memory_are_named() {
     let small = setting(&request(2, 8 * GB, 1_000), "work_mem");
     assert_eq!(small.value, Value::Memory(4 * MB));
-    assert!(small.reason.contains("11.7 GB: fewer connections"), "{}", small.reason);
+    assert!(small.reason.contains("11.7 GiB: fewer connections"), "{}", small.reason);
     let large = setting(&request(64, 512 * GB, 40), "work_mem");
     assert_eq!(large.value, Value::Memory(256 * MB));
     assert!(large.reason.contains("ALTER ROLE"), "{}", large.reason);
@@ -179,7 +179,7 @@ fn nonsense_is_refused_with_what_to_state() {
         (request(100_000, GB, 50), "1 to 8192"),
         (request(4, 16, 50), "in bytes"),
         (request(4, 255 * MB, 50), "keep PostgreSQL's defaults"),
-        (request(4, u64::MAX, 50), "to 64 TB"),
+        (request(4, u64::MAX, 50), "to 64 TiB"),
         (request(4, GB, 0), "keeps 3 for superusers"),
         (request(4, GB, 3), "state 4 to"),
         (request(4, GB, 1_000_000), "a pooler serves"),

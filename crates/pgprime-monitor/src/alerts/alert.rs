@@ -70,7 +70,7 @@ pub struct Alert {
     pub unit: Unit,
     /// From where on the value is bad.
     pub threshold: Option<f64>,
-    /// What to do.
+    /// What to do; `None` while nothing is.
     pub action: Option<String>,
     /// A statement or command that does it.
     pub statement: Option<String>,
@@ -86,6 +86,9 @@ pub struct Alert {
     pub fired_within_hour: u32,
     /// Whether nothing is said of it because the database is down.
     pub is_suppressed: bool,
+    /// Whether its check is well again, though not for long enough to call it off.
+    #[serde(default)]
+    pub is_clearing: bool,
 }
 
 /// What happened to an alert.

@@ -17,7 +17,7 @@ use super::notifier::Notifier;
 use super::rule::Rule;
 use super::settings::AlertSettings;
 use super::store::{Keeper, Kept};
-use crate::health::HealthReport;
+use crate::health::{HealthReport, Memory};
 use crate::history::StoreError;
 use crate::watch::{Round, RoundSink};
 
@@ -41,6 +41,7 @@ struct State {
     alerts: Alerts,
     saved: SavedAlerts,
     history: VecDeque<Alert>,
+    memory: Option<Memory>,
 }
 
 /// A channel, as it is shown: without URL and key.
@@ -102,7 +103,8 @@ impl AlertCenter {
         let alerts = Alerts::restored(rules, kept.alerts);
         let firing = owned(alerts.firing());
         let notifier = Notifier::start(channels.clone(), kept.outboxes, firing, keeper.clone(), timeout);
-        let state = State { saved: alerts.saved(), alerts, history: kept.history.into() };
+        let state =
+            State { saved: alerts.saved(), alerts, history: kept.history.into(), memory: kept.memory };
         let (changes, _) = broadcast::channel(LISTENER_MAX);
         Ok(Self { state: Mutex::new(state), channels, notifier, keeper, changes })
     }
@@ -142,6 +144,25 @@ impl AlertCenter {
             }
             state.saved = saved;
         }
+    }
+
+    /// What looks had in mind when it was kept last: without it a restart would call alerts off that go by the past hour, or
+    /// by replicas that are gone.
+    #[must_use]
+    pub fn memory(&self) -> Option<Memory> {
+        self.lock().memory.clone()
+    }
+
+    /// Keeps what looks have in mind for the next start, now and then.
+    pub fn remember(&self, memory: Memory) {
+        let mut state = self.lock();
+        if state.memory.as_ref().is_some_and(|saved| !memory.is_due_after(saved)) {
+            return;
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.memory(&memory);
+        }
+        state.memory = Some(memory);
     }
 
     /// Changes from now on, for live events.
@@ -195,6 +216,9 @@ pub struct AlertSink(pub Arc<AlertCenter>);
 impl RoundSink for AlertSink {
     fn on_round(&mut self, round: &Round) {
         self.0.round(round.report.taken_at, &round.report);
+        if let Some(memory) = round.observation.as_ref().and_then(|observed| observed.memory()) {
+            self.0.remember(memory);
+        }
     }
 }
 

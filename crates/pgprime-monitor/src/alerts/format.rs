@@ -99,7 +99,7 @@ fn alertmanager(sender: &Sender, message: &Message, notice: &Notice, repeat: Dur
         "summary": headline(notice, sender),
         "description": details(notice).join("\n"),
     });
-    if let Some(statement) = &alert.statement {
+    if let Some(statement) = alert.statement.as_ref().filter(|_| notice.event != NoticeKind::Resolved) {
         annotations["statement"] = json!(statement);
     }
     let mut body = json!({

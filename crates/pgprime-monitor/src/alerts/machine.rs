@@ -276,6 +276,7 @@ impl RuleState {
         if (is_over && matches!(sight, Sight::Well(_))) || absent >= ABSENT_MAX {
             return Some(resolved(alert, moment.now));
         }
+        alert.is_clearing = well.is_some();
         self.phase = Phase::Firing { alert, well, absent };
         None
     }
@@ -308,6 +309,7 @@ fn begin(rule: &Rule, check: &Check, now: Timestamp) -> Alert {
         resolved_at: None,
         fired_within_hour: 0,
         is_suppressed: false,
+        is_clearing: false,
     }
 }
 
@@ -315,18 +317,18 @@ fn update(alert: &mut Alert, rule: &Rule, check: &Check, now: Timestamp) {
     alert.text.clone_from(&check.text);
     alert.value = check.value;
     alert.threshold = threshold(rule, check);
-    // A check that is well says nothing of what to do; the message about its end still may.
-    if check.action.is_some() {
-        alert.action.clone_from(&check.action);
-        alert.statement.clone_from(&check.statement);
-    }
+    // All of one moment: a statement that goes with another text does harm.
+    alert.action.clone_from(&check.action);
+    alert.statement.clone_from(&check.statement);
     alert.last_at = now;
 }
 
 fn resolved(mut alert: Alert, now: Timestamp) -> Change {
     alert.state = AlertState::Resolved;
     alert.resolved_at = Some(now);
-    alert.is_suppressed = false;
+    (alert.is_suppressed, alert.is_clearing) = (false, false);
+    // What may be left to do is what another alert is about.
+    (alert.action, alert.statement) = (None, None);
     Change { kind: ChangeKind::Resolved, alert }
 }
 
@@ -342,6 +344,7 @@ fn threshold(rule: &Rule, check: &Check) -> Option<f64> {
 fn look<'a>(rule: &Rule, check: &'a Check) -> Sight<'a> {
     match check.status {
         Status::Unknown => Sight::Unseen,
+        Status::Ok if check.is_tentative => Sight::Unseen,
         status if status >= rule.severity.status() => Sight::Bad(check),
         _ if is_clear(rule, check) => Sight::Well(check),
         _ => Sight::Close(check),

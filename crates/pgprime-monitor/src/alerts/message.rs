@@ -123,6 +123,7 @@ pub(super) fn test_notice(now: Timestamp) -> Notice {
         resolved_at: Some(now),
         fired_within_hour: 0,
         is_suppressed: false,
+        is_clearing: false,
     };
     Notice { event: NoticeKind::Resolved, alert }
 }

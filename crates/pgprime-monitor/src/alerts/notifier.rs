@@ -181,7 +181,7 @@ fn report(channel: &Channel, delivery: &Delivery, failure: Failure) {
         Failure::GivenUp(lost) => {
             tracing::error!(
                 channel = %channel.name, error = %detail, alerts = lost,
-                "alerts could not be delivered and were given up: check the channel with `pgprime alerts test`"
+                "alerts could not be delivered and were given up: check the channel with pgprime alerts test"
             );
         }
     }

@@ -118,8 +118,10 @@ impl Outbox {
     fn remind(&mut self, channel: &Channel, now: Timestamp, firing: &[Alert]) -> Option<Timestamp> {
         let mut next = None;
         for alert in firing {
-            // Alertmanager suppresses for itself; what it does not hear of it takes for resolved.
-            let is_silent = alert.is_suppressed && channel.kind != ChannelKind::Alertmanager;
+            // Alertmanager suppresses for itself; what it does not hear of it takes for resolved. Others are not told again
+            // of what is over already, as far as can be seen.
+            let is_silent =
+                (alert.is_suppressed || alert.is_clearing) && channel.kind != ChannelKind::Alertmanager;
             let is_waiting = self.waiting.iter().any(|waiting| waiting.notice.alert.id == alert.id);
             if is_silent || is_waiting || alert.severity < channel.severity_min {
                 continue;

@@ -80,6 +80,7 @@ const HOUR: u64 = 60 * MINUTE;
 /// Short where minutes of users' time are at stake, long where something grows over days. What is only advice has none.
 const DEFAULTS: &[Default] = &[
     line(DATABASE_UP, Some(MINUTE), Some(20), "The database answers late or not at all"),
+    line("database.sequences_used", Some(10 * MINUTE), Some(MINUTE), "A sequence is running out of values"),
     line("connections.used", Some(5 * MINUTE), Some(MINUTE), "The server is running out of connections"),
     line(
         "connections.idle_in_transaction",
@@ -124,7 +125,7 @@ const DEFAULTS: &[Default] = &[
     line("replication.broken", Some(MINUTE), Some(MINUTE), "A replica is missing"),
     line("replication.receiver", Some(MINUTE), Some(MINUTE), "This replica receives nothing"),
     line("replication.replay_delay_s", Some(2 * MINUTE), Some(MINUTE), "This replica is behind"),
-    line("indexes.invalid", Some(HOUR), Some(HOUR), "An index is invalid: written to and never read"),
+    line("indexes.invalid", Some(HOUR), Some(HOUR), "An index is invalid: no query uses it"),
     line("bloat.tables", Some(HOUR), Some(HOUR), "Tables waste much space"),
     line("bloat.indexes", Some(HOUR), Some(HOUR), "Indexes waste much space"),
     line("locks.waiting", Some(MINUTE), Some(MINUTE), "Sessions wait for locks"),

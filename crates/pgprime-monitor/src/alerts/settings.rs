@@ -217,7 +217,7 @@ fn rules(mut rules: Vec<Rule>, written: Vec<WrittenRule>) -> Result<Vec<Rule>, A
         let wrong =
             |reason: &str| AlertSettingsError::Rule { rule: line.check.clone(), reason: reason.to_owned() };
         if !is_known(&line.check) {
-            return Err(wrong("there is no such check; `pgprime health` lists them"));
+            return Err(wrong("there is no such check; pgprime health lists them"));
         }
         if line.margin.is_some_and(|margin| !(0.0..=50.0).contains(&margin)) {
             return Err(wrong("margin is a percentage from 0 to 50"));

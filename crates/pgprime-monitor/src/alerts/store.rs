@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 use super::alert::Alert;
 use super::machine::SavedAlerts;
 use super::outbox::Outbox;
+use crate::health::Memory;
 use crate::history::StoreError;
 use crate::history::file::{self, Kind, WriterLock};
 
@@ -23,6 +24,7 @@ const ALERTS_MAX: i64 = 10_000;
 const WAITING_MAX: usize = 1_000;
 const ALERTS: &str = "alerts";
 const OUTBOX: &str = "outbox ";
+const MEMORY: &str = "memory";
 
 /// What was kept.
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ pub(super) struct Kept {
     pub(super) outboxes: BTreeMap<String, Outbox>,
     /// The newest first.
     pub(super) history: Vec<Alert>,
+    /// What looks had in mind.
+    pub(super) memory: Option<Memory>,
 }
 
 /// Something to write.
@@ -71,6 +75,11 @@ impl Keeper {
     /// Keeps what a channel still has to hear.
     pub(super) fn outbox(&self, channel: &str, outbox: &Outbox) {
         self.state(format!("{OUTBOX}{channel}"), serde_json::to_string(outbox));
+    }
+
+    /// Keeps what looks have in mind.
+    pub(super) fn memory(&self, memory: &Memory) {
+        self.state(MEMORY.to_owned(), serde_json::to_string(memory));
     }
 
     /// Keeps an alert as it is now.
@@ -159,6 +168,8 @@ fn read(connection: &Connection, history_max: usize) -> rusqlite::Result<Kept> {
         let (key, json): (String, String) = (row.get(0)?, row.get(1)?);
         if key == ALERTS {
             kept.alerts = serde_json::from_str(&json).unwrap_or_default();
+        } else if key == MEMORY {
+            kept.memory = serde_json::from_str(&json).ok();
         } else if let Some(channel) = key.strip_prefix(OUTBOX) {
             kept.outboxes.insert(channel.to_owned(), serde_json::from_str(&json).unwrap_or_default());
         }

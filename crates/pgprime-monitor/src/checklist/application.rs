@@ -5,7 +5,7 @@ use pgprime_advisor::sql::quoted;
 use super::evidence::{Caching, Evidence, Pooling, Statement, StatementKind, Workload};
 use super::item::Judged;
 use super::report::{FixKind, Verdict};
-use super::settings::{RELOAD, statement};
+use super::settings::statement_with_reload;
 use super::words::{beginning, shortened};
 use crate::health::words::{number, percent, plural};
 use crate::pooler::{PoolerKind, diagnose};
@@ -109,8 +109,8 @@ pub(super) fn caching(evidence: &Evidence) -> Judged {
             false => Judged::not_met(said)
                 .because("a cache that seldom has what it is asked for costs more than it spares")
                 .advice(
-                    "keep results longer, or do not cache what hardly repeats: `GET \
-                         /api/v1/monitoring/cache` tells by label",
+                    "keep results longer, or do not cache what hardly repeats: GET \
+                         /api/v1/monitoring/cache tells by label",
                 ),
         };
     }
@@ -122,7 +122,7 @@ pub(super) fn caching(evidence: &Evidence) -> Judged {
     let Some(worst) = repeated.first() else {
         let said = "no read without parameters is both frequent and expensive";
         let why = "reads with parameters may repeat all the same; only the application's own cache \
-                   (`db.cached(…)`) can tell";
+                   (db.cached(…)) can tell";
         return Judged::cannot_tell(said, why);
     };
     Judged::not_met(format!(
@@ -133,7 +133,7 @@ pub(super) fn caching(evidence: &Evidence) -> Judged {
         beginning(worst)
     ))
     .advice(
-        "ask for it with `db.cached(…)` of pgprime-client and the age that is allowed, or keep it in the application for \
+        "ask for it with db.cached(…) of pgprime-client and the age that is allowed, or keep it in the application for \
          some seconds; writes through pgprime drop what they change",
     )
 }
@@ -187,9 +187,8 @@ pub(super) fn prepared_statements(evidence: &Evidence) -> Judged {
                    what clients prepare: name the console of pgprime, or of PgBouncer from 1.24 on (--pooler-url)";
         let name = "pg_stat_statements.track_planning";
         let judged = Judged::cannot_tell("neither planning nor preparing is counted", why);
-        let source = evidence.setting(name).map(|setting| setting.source.as_str());
-        return match statement(evidence, name, "on", source) {
-            Some(sql) => judged.sql(format!("{sql}\n{RELOAD}")),
+        return match statement_with_reload(evidence, name, "on") {
+            Some(sql) => judged.sql(sql),
             None => judged,
         };
     }
@@ -287,7 +286,7 @@ pub(super) fn replicas(evidence: &Evidence) -> Judged {
         _ if busy < limit => Judged::met(format!("{said}: one server does that easily")),
         None => Judged::cannot_tell(said, "how many cores the server has is not known (--cores 8)"),
         Some(cores) => Judged::not_met(format!("{said}, of {}", plural(cores as usize, "core"))).advice(
-            "set up a streaming replica, and let pgprime-client read there (`read_url`, \
+            "set up a streaming replica, and let pgprime-client read there (read_url, \
                      DATABASE_READ_URL) what may be a moment old",
         ),
     }

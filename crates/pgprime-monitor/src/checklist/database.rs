@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use pgprime_capacity::postgres::Status;
-
 use super::evidence::{Counters, Evidence, Pooling, Table};
 use super::item::Judged;
 use super::report::{FixKind, Verdict};
-use super::settings::{Need, RELOAD, changing, compared, judged, statement, values};
+use super::settings::{
+    Need, changing, compared, differing, judged, statement, statement_with_reload, values,
+};
 use super::words::listed;
-use crate::health::words::{number, percent, plural};
+use crate::health::words::{number, percent, plural, seconds};
 
 /// Tables with fewer dead rows are of no account.
 const DEAD_ROWS_MIN: u64 = 1_000;
@@ -24,6 +24,8 @@ const SESSIONS_PER_CORE_MAX: u64 = 32;
 const SESSIONS_NEAR: f64 = 0.8;
 /// Fewer checkpoints say nothing.
 const CHECKPOINTS_MIN: u64 = 10;
+/// From this version on checkpoints are counted in a view of their own.
+const CHECKPOINTER_SINCE: u32 = 17;
 /// Backups and administrators ask for a few.
 const CHECKPOINTS_REQUESTED_SHARE_MAX: f64 = 0.3;
 
@@ -76,10 +78,9 @@ fn collecting(evidence: &Evidence) -> Judged {
     for (name, off, on) in [("pg_stat_statements.track", "none", "top"), ("compute_query_id", "off", "auto")]
     {
         if evidence.is_set(name, off) {
-            let source = evidence.setting(name).map(|setting| setting.source.as_str());
             let judged = Judged::not_met(format!("loaded and created, but {name} is {off}"));
-            return match statement(evidence, name, on, source) {
-                Some(sql) => judged.sql(format!("{sql}\n{RELOAD}")),
+            return match statement_with_reload(evidence, name, on) {
+                Some(sql) => judged.sql(sql),
                 None => judged.advice(format!("start the server with {name} = {on}")),
             };
         }
@@ -121,9 +122,8 @@ pub(super) fn autovacuum(evidence: &Evidence) -> Judged {
     for name in ["autovacuum", "track_counts"] {
         if evidence.is_set(name, "off") {
             let judged = Judged::not_met(format!("{name} is off"));
-            let source = evidence.setting(name).map(|setting| setting.source.as_str());
-            return match statement(evidence, name, "on", source) {
-                Some(sql) => judged.sql(format!("{sql}\n{RELOAD}")),
+            return match statement_with_reload(evidence, name, "on") {
+                Some(sql) => judged.sql(sql),
                 None => judged.advice(format!("start the server with {name} = on")),
             };
         }
@@ -191,7 +191,7 @@ fn kept_up(evidence: &Evidence, tables: &[Table]) -> Judged {
     Judged::not_met(format!("it is behind with {}", listed(&names, 3)))
         .because(
             "these have at least twice the dead rows from which on they are cleaned: it has no worker free or is slowed \
-             down, or an old transaction, replication slot or prepared transaction holds the rows (`pgprime bloat` tells which)",
+             down, or an old transaction, replication slot or prepared transaction holds the rows (pgprime bloat tells which)",
         )
         .sql_on_primary(evidence, sql.collect::<Vec<_>>().join("\n"))
 }
@@ -217,7 +217,7 @@ pub(super) fn max_connections(evidence: &Evidence) -> Judged {
         return Judged::not_met(format!("{used} of {usable} connections are in use"))
             .because("when all are taken the database refuses its clients, those of maintenance included")
             .advice(
-                "put a pooler between, or make its pools smaller (`pgprime plan` calculates them), \
+                "put a pooler between, or make its pools smaller (pgprime plan calculates them), \
                      rather than raise it",
             );
     }
@@ -282,7 +282,7 @@ fn too_large_pools(pools: u64, usable: u64) -> Judged {
 }
 
 pub(super) fn checkpoints(evidence: &Evidence) -> Judged {
-    let Counters { checkpoints_timed, checkpoints_requested, .. } = match &evidence.counters {
+    let counters = match &evidence.counters {
         Ok(counters) => *counters,
         Err(missing) => return Judged::unseen(missing),
     };
@@ -292,6 +292,7 @@ pub(super) fn checkpoints(evidence: &Evidence) -> Judged {
             "its checkpoints follow those of its primary: look there",
         );
     }
+    let Counters { checkpoints_timed, checkpoints_requested, .. } = counters;
     let all = checkpoints_timed + checkpoints_requested;
     let share = checkpoints_requested as f64 / all.max(1) as f64;
     let said = format!(
@@ -310,14 +311,27 @@ pub(super) fn checkpoints(evidence: &Evidence) -> Judged {
         Ok(found) => found,
         Err(judged) => return Judged { evidence: said, ..*judged },
     };
-    let differing: Vec<_> = found.iter().filter(|setting| setting.status == Status::Differs).collect();
-    let not_met = Judged::not_met(said);
-    match differing.as_slice() {
-        [] => not_met.advice(format!(
+    match differing(&found).as_slice() {
+        [] if counters.checkpoints_counted_s.is_none_or(|counted_s| counted_s > counters.loaded_s) => {
+            counted_anew(evidence, &said, counters.loaded_s)
+        }
+        [] => Judged::not_met(said).advice(format!(
             "{}: more than is usual for this machine; double max_wal_size, if backups and restarts did not \
              ask for them",
             values(evidence, &["max_wal_size"])
         )),
-        differing => changing(evidence, differing, not_met),
+        differing => changing(evidence, differing, Judged::not_met(said)),
     }
+}
+
+/// The settings are as they are to be, which they may not have been while most of these were counted.
+fn counted_anew(evidence: &Evidence, said: &str, loaded_s: f64) -> Judged {
+    let counters =
+        if evidence.server.version_major >= CHECKPOINTER_SINCE { "checkpointer" } else { "bgwriter" };
+    let why = format!(
+        "the settings are as calculated, but were last loaded {} ago, and some of these were counted before: count anew, \
+         and look again when there are {CHECKPOINTS_MIN}",
+        seconds(loaded_s)
+    );
+    Judged::cannot_tell(said, why).sql(format!("SELECT pg_stat_reset_shared('{counters}');"))
 }

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use pgprime_advisor::slow::PoolerRepeat;
 use pgprime_capacity::postgres::LiveSetting;
 use pgprime_planner::hardware::Hardware;
-use pgprime_planner::observe::Connections;
+use pgprime_planner::observe::{Connections, RoleSetting};
+use serde::{Deserialize, Serialize};
 
 use crate::health::{Missing, Section};
 use crate::pooler::PoolerReport;
@@ -18,8 +19,12 @@ pub struct Evidence {
     pub server: ServerSeen,
     /// The server's machine, as far as it is known.
     pub machine: Hardware,
-    /// pg_settings, as far as the role may see it.
+    /// pg_settings as a new session of this database has it, as far as the role may see it.
     pub settings: Vec<LiveSetting>,
+    /// What would hold for settings that the database or all roles have an own value of, as far as that is known.
+    pub beneath: Vec<LiveSetting>,
+    /// What roles have instead.
+    pub role_settings: Vec<RoleSetting>,
     /// Whether pg_stat_statements is created in this database.
     pub has_statements_extension: Section<bool>,
     /// What statements did.
@@ -163,6 +168,10 @@ pub struct Counters {
     pub checkpoints_timed: u64,
     /// Checkpoints that were asked for, above all because the WAL had grown to max_wal_size.
     pub checkpoints_requested: u64,
+    /// Since when checkpoints are counted, in seconds before this look; `None` where that is not known.
+    pub checkpoints_counted_s: Option<f64>,
+    /// When the configuration files were last loaded, in seconds before this look.
+    pub loaded_s: f64,
 }
 
 /// A table as autovacuum sees it.
@@ -260,8 +269,10 @@ pub struct Pooling {
 }
 
 /// What only the running monitor knows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
+    /// The server that it watches, as host and port.
+    pub server: String,
     /// When it last looked at the database.
     pub health_at: Option<Timestamp>,
     /// The ids of its checks.
@@ -277,7 +288,7 @@ pub struct Running {
 }
 
 /// Who is told of what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alerting {
     /// The ids of the checks that rules are about.
     pub checks: Vec<String>,
@@ -286,7 +297,7 @@ pub struct Alerting {
 }
 
 /// A stretch of time that is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// Its beginning.
     pub first_at: Timestamp,
@@ -295,7 +306,7 @@ pub struct Recorded {
 }
 
 /// What a result cache did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caching {
     /// Reads that it was asked for.
     pub requests: u64,

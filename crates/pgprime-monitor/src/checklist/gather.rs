@@ -31,10 +31,8 @@ pub use options::GatherOptions;
 /// [`GatherError`]
 pub async fn gather(client: &Client, options: &GatherOptions<'_>) -> Result<Evidence, GatherError> {
     let deadline = Instant::now() + options.time_max;
-    let observation = observe::observe(client).await?;
+    let observation = observe::observe_beside(client, options.fresh).await?;
     let machine = machine(&observation, options);
-    let further = asked::settings(client).await?;
-    let settings = [observation.settings.clone(), further].concat();
     let seen = asked::catalog(client).await?;
     let counters = asked::counters(client, observation.server.version_major).await?;
     let found = statements::read(client, observation.statements.as_ref()).await?;
@@ -44,7 +42,9 @@ pub async fn gather(client: &Client, options: &GatherOptions<'_>) -> Result<Evid
         taken_at: Timestamp::now(),
         server: server(&observation),
         machine,
-        settings,
+        settings: observation.settings.clone(),
+        beneath: observation.beneath.clone(),
+        role_settings: observation.role_settings.clone(),
         has_statements_extension: seen.map(|catalog| catalog.has_statements),
         workload: found.workload,
         replicas: observation.replicas.iter().filter(|replica| !replica.is_logical).count() as u64,

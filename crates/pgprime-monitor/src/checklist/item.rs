@@ -68,7 +68,9 @@ impl Judged {
 
     /// What only the running monitor knows.
     pub(super) fn not_running(what: &str) -> Self {
-        let why = format!("only a running pgprime knows {what}: start `pgprime run`");
+        let why = format!(
+            "only a running pgprime knows {what}: start pgprime run, or say where it is with --api-url"
+        );
         let command = "pgprime run".to_owned();
         Self::cannot_tell("pgprime run was not asked", why).fix(FixKind::Command, command)
     }

@@ -22,6 +22,7 @@ pub fn check(evidence: &Evidence) -> ChecklistReport {
         counts,
         items,
         missing: evidence.missing.clone(),
+        running: evidence.running.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use pgprime_capacity::postgres::{Comparison, Status};
 
 use super::evidence::{Evidence, Statement};
 use super::item::Judged;
-use super::settings::{Need, changing, compared, judged};
+use super::settings::{Found, Need, changing, compared, judged, of_roles, size};
 use super::words::beginning;
 use crate::health::words::{bytes, number, percent};
 
@@ -31,31 +31,18 @@ fn share_of_memory(evidence: &Evidence, name: &str) -> Judged {
         Err(judged) => return *judged,
     };
     let whole = evidence.machine.memory_bytes.unwrap_or(0) as f64;
-    let live = size(evidence, name);
+    let live = evidence.setting(name).and_then(size);
     let share = live.map(|live| {
         format!("{} is {} of {}", bytes(live), percent(100.0 * live / whole.max(1.0)), bytes(whole))
     });
     let mut judged = judged(evidence, &found, share.clone().unwrap_or_default());
-    if let (Some(share), Status::Differs) = (share, status(&found)) {
-        judged.evidence = share;
+    // The share says more than both values do, where it is everybody's.
+    if let ([Found { comparison, .. }], Some(share)) = (found.as_slice(), share)
+        && comparison.status == Status::Differs
+    {
+        judged.evidence = share + &found[0].whose(evidence);
     }
     judged
-}
-
-fn status(found: &[Comparison]) -> Status {
-    found.first().map_or(Status::Unknown, |setting| setting.status)
-}
-
-/// The bytes of a setting.
-fn size(evidence: &Evidence, name: &str) -> Option<f64> {
-    let setting = evidence.setting(name)?;
-    let unit = match setting.unit.as_deref() {
-        Some("8kB") => 8_192.0,
-        Some("kB") => 1_024.0,
-        Some("MB") => 1_048_576.0,
-        _ => return None,
-    };
-    setting.setting.parse::<f64>().ok().filter(|count| *count >= 0.0).map(|count| count * unit)
 }
 
 /// Too large is dangerous, too small only where something goes to disk.
@@ -64,16 +51,26 @@ pub(super) fn work_mem(evidence: &Evidence) -> Judged {
         Ok(found) => found,
         Err(judged) => return *judged,
     };
-    let (Some(live), Some(setting)) = (size(evidence, "work_mem"), found.first()) else {
-        return Judged::cannot_tell("work_mem cannot be seen", "the server does not show it to this role");
+    let common = found.iter().find(|found| found.is_common());
+    let (Some(live), Some(found)) = (evidence.setting("work_mem").and_then(size), common) else {
+        return Judged::cannot_tell(
+            "work_mem cannot be seen",
+            "the session that asks has a value of its own, and this role may not see what others have",
+        );
     };
+    let setting = &found.comparison;
     let differs = setting.status == Status::Differs;
     let recommended = recommended_bytes(setting);
+    let of_roles = of_roles(evidence, &["work_mem"]);
     if differs && live > recommended {
-        let evidence_text =
-            format!("{} for each sort and hash of up to {} sessions", bytes(live), sessions(evidence));
+        let evidence_text = format!(
+            "{} for each sort and hash of up to {} sessions{}{of_roles}",
+            bytes(live),
+            sessions(evidence),
+            found.whose(evidence)
+        );
         let judged = Judged::not_met(evidence_text).because(setting.reason.clone());
-        return changing(evidence, &[setting], judged);
+        return changing(evidence, &[found], judged);
     }
     let spills = match &evidence.workload {
         Ok(workload) => spilling(&workload.statements),
@@ -81,7 +78,7 @@ pub(super) fn work_mem(evidence: &Evidence) -> Judged {
         Err(_) => Vec::new(),
     };
     let Some(worst) = spills.first() else {
-        return Judged::met(format!("no statement that matters goes to disk with {}", bytes(live)));
+        return Judged::met(format!("no statement that matters goes to disk with {}{of_roles}", bytes(live)));
     };
     let each = worst.temp_bytes / worst.calls.max(1.0);
     let evidence_text = format!(
@@ -95,7 +92,7 @@ pub(super) fn work_mem(evidence: &Evidence) -> Judged {
     );
     let judged = Judged::not_met(evidence_text);
     if differs {
-        return changing(evidence, &[setting], judged.because(setting.reason.clone()));
+        return changing(evidence, &[found], judged.because(setting.reason.clone()));
     }
     judged
         .because("there is no room for more in every session, so that only statements that need more get it")

@@ -40,7 +40,7 @@ pub(super) fn health(evidence: &Evidence) -> Judged {
     match running.health_at.map(|at| age_s(evidence, at)) {
         Some(age) if age <= LOOK_S_MAX => Judged::met(format!("the last look was {} ago", seconds(age))),
         Some(age) => Judged::not_met(format!("the last look was {} ago", seconds(age)))
-            .advice("look into the log of `pgprime run` for why it does not look any more"),
+            .advice("look into the log of pgprime run for why it does not look any more"),
         None => Judged::not_met("nobody has looked yet").fix(FixKind::Command, "pgprime run"),
     }
 }
@@ -83,14 +83,14 @@ pub(super) fn trends(evidence: &Evidence) -> Judged {
     };
     let Some(recorded) = running.statements else {
         return Judged::not_met("nothing is recorded of statements")
-            .advice("create pg_stat_statements, and let `pgprime run` record it");
+            .advice("create pg_stat_statements, and let pgprime run record it");
     };
     let length = recorded.last_at.duration_since(recorded.first_at).as_secs_f64();
     let age = age_s(evidence, recorded.last_at);
     let said = format!("statements of {} are recorded, the last {} ago", seconds(length), seconds(age));
     match length {
         _ if age > RECORD_AGE_S_MAX => Judged::not_met(said)
-            .advice("look into the log of `pgprime run` for why it does not record any more"),
+            .advice("look into the log of pgprime run for why it does not record any more"),
         length if length < RECORD_S_MIN => Judged::cannot_tell(said, "a trend shows after a day"),
         _ => Judged::met(said),
     }
@@ -112,7 +112,7 @@ pub(super) fn replication(evidence: &Evidence) -> Judged {
         LAG.iter().copied().filter(|id| running.checks.iter().any(|check| check == id)).collect();
     match checks.is_empty() {
         true => Judged::not_met(format!("{said}; no check is about lag"))
-            .advice("take replication.lag_s and replication.lag_bytes out of `off` in [health]"),
+            .advice("take replication.lag_s and replication.lag_bytes out of off in [health]"),
         false => Judged::met(format!("{said}, watched by {}", checks.join(", "))),
     }
 }

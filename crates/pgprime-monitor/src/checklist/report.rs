@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::evidence::Running;
 use crate::health::Missing;
 
 /// At which level an item is.
@@ -114,4 +115,6 @@ pub struct ChecklistReport {
     pub items: Vec<Item>,
     /// What could not be seen.
     pub missing: Vec<Missing>,
+    /// What the running monitor knew; `None` where none was asked.
+    pub running: Option<Running>,
 }

@@ -9,7 +9,7 @@ mod watching;
 use jiff::Timestamp;
 use pgprime_capacity::postgres::{LiveSetting, Storage};
 use pgprime_planner::hardware::Hardware;
-use pgprime_planner::observe::Connections;
+use pgprime_planner::observe::{Connections, RoleSetting};
 
 use super::evidence::{
     Alerting, Caching, Counters, Evidence, IndexAdvice, IndexReview, Pooling, Recorded, Running, ServerSeen,
@@ -75,6 +75,8 @@ fn well() -> Evidence {
         },
         machine: Hardware { cores: Some(8), memory_bytes: Some(16 << 30), storage: Some(Storage::Ssd) },
         settings: settings.into_iter().map(|(name, value, unit)| setting(name, value, unit)).collect(),
+        beneath: Vec::new(),
+        role_settings: Vec::new(),
         has_statements_extension: Ok(true),
         workload: Ok(workload()),
         sessions: Connections { total: 20, active: 4, idle: 16, ..Connections::default() },
@@ -168,6 +170,7 @@ fn pooling() -> Pooling {
 fn running() -> Running {
     let checks = || vec!["connections.used".to_owned(), "replication.lag_s".to_owned()];
     Running {
+        server: "db:5432".to_owned(),
         health_at: Some(before(10)),
         checks: checks(),
         alerting: Some(Alerting { checks: checks(), channels: vec!["team".to_owned()] }),

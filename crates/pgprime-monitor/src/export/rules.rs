@@ -40,7 +40,7 @@ groups:
           check: pgprime.up
         annotations:
           summary: "pgprime at {{ $labels.instance }} does not answer"
-          description: "Nothing watches the database meanwhile. `systemctl status pgprime` and its log say why."
+          description: "Nothing watches the database meanwhile. systemctl status pgprime and its log say why."
       - alert: PgprimeChecksStale
         expr: time() - pgprime_health_last_round_seconds > pgprime_health_stale_after_seconds
         for: 1m
@@ -110,7 +110,7 @@ fn description(rule: &Rule) -> String {
     let limit = limit.filter(|limit| limit.is_finite());
     let side = if check.is_bad_below() { "below" } else { "from" };
     let usual = limit.map(|limit| format!("Bad {side} {} by default. ", in_unit(limit, check.unit)));
-    format!("{query}{}`pgprime health` says what to do.", usual.unwrap_or_default())
+    format!("{query}{}pgprime health says what to do.", usual.unwrap_or_default())
 }
 
 fn duration(duration: Duration) -> String {

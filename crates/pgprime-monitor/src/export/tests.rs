@@ -70,6 +70,7 @@ fn health() -> HealthReport {
         action: None,
         statement: None,
         details: Vec::new(),
+        is_tentative: false,
     };
     HealthReport {
         taken_at: jiff::Timestamp::from_millisecond(1_763_888_400_500).unwrap(),

@@ -10,7 +10,7 @@ use pgprime_client::{Database, PooledConnection};
 use tokio_postgres::Client;
 
 use super::down::Down;
-use super::observe::{Observation, Place, observe};
+use super::observe::{Memory, Observation, Place, observe};
 use super::report::{HealthReport, Missing};
 use super::rules::{Evidence, gravest, judge};
 use super::settings::Settings;
@@ -130,13 +130,20 @@ pub struct Looked {
 pub struct Look {
     connect: Arc<dyn Connect>,
     earlier: Option<Arc<Observation>>,
+    recalled: Option<Memory>,
 }
 
 impl Look {
     /// Over connections of this source.
     #[must_use]
     pub fn new(connect: Arc<dyn Connect>) -> Self {
-        Self { connect, earlier: None }
+        Self { connect, earlier: None, recalled: None }
+    }
+
+    /// Goes on with what an earlier process had in mind.
+    #[must_use]
+    pub fn recalling(self, memory: Option<Memory>) -> Self {
+        Self { recalled: memory, ..self }
     }
 
     /// The last look that saw anything, before the one that [`Look::take`] has given.
@@ -151,7 +158,12 @@ impl Look {
         let look = async {
             let connected = self.connect.connect().await?;
             let client = connected.connection.client();
-            observe(client, self.earlier.as_deref(), settings, connected.place).await.map(Arc::new)
+            let memory = match &self.earlier {
+                Some(earlier) => earlier.memory(),
+                None => self.recalled.clone(),
+            };
+            let earlier = self.earlier.as_deref();
+            observe(client, earlier, memory.as_ref(), settings, connected.place).await.map(Arc::new)
         };
         let observed = match tokio::time::timeout(settings.timeout, look).await {
             Ok(observed) => observed,

@@ -5,6 +5,7 @@ mod catalog;
 mod counters;
 mod disk;
 mod locks;
+mod memory;
 mod observation;
 mod place;
 mod recent;
@@ -17,7 +18,7 @@ mod statements;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::down::Down;
 use super::settings::Settings;
@@ -27,10 +28,11 @@ pub use catalog::{Catalog, IndexBlocks, IndexSeen, Indexes, OldTable, Sizes, Tab
 pub use counters::{Checkpoints, Counters, DatabaseIds};
 pub use disk::DiskPlace;
 pub use locks::LockWait;
+pub use memory::Memory;
 pub use observation::Observation;
 pub use place::Place;
 pub use recent::{Recent, Sample};
-pub use replication::{KnownReplica, Receiver, Replica, Replication, Slot};
+pub use replication::{KnownReplica, Receiver, Replica, ReplicaKind, Replication, Slot};
 pub use section::Section;
 pub use server::Server;
 pub use statements::{SlowStatement, Statements};
@@ -41,11 +43,15 @@ pub use statements::{SlowStatement, Statements};
 /// for locks, and nothing is kept in the session, so the connection may lead through a transaction pooler. If this future is
 /// dropped before its end, close the connection. The total is bounded by the caller.
 ///
+/// `earlier` is what this process has seen before, `memory` what serves where that was before the server's last start, or
+/// another process's.
+///
 /// # Errors
 /// [`Down`] when the connection is lost or leads to something that is not PostgreSQL 13 or newer.
 pub async fn observe(
     client: &Client,
     earlier: Option<&Observation>,
+    memory: Option<&Memory>,
     settings: &Settings,
     place: Place,
 ) -> Result<Observation, Down> {
@@ -54,6 +60,12 @@ pub async fn observe(
     let server = server::read(&session).await?;
     let session = session.for_role(&server.role);
     let earlier = earlier.filter(|earlier| earlier.server.is_same_run(&server));
+    let lineage = lineage(&session, &server, earlier).await?;
+    let (known, recent) = match (earlier, memory, &lineage) {
+        (Some(earlier), ..) => (earlier.replication.known.clone(), earlier.recent_for(&server)),
+        (None, Some(memory), Some(lineage)) => memory.recalled(lineage, &server),
+        (None, ..) => Default::default(),
+    };
     let states = activity::states(&session).await?;
     let sessions = activity::sessions(&session).await?;
     let waits = locks::read(&session, states.as_ref().ok()).await?;
@@ -62,14 +74,13 @@ pub async fn observe(
     let checkpoints = counters::checkpoints(&session, &server).await?;
     let ids = counters::ids(&session).await?;
     let statements = statements::read(&session, &server, settings.slow_ms).await?;
-    let replication =
-        replication::read(&session, &server, earlier.map(|earlier| &earlier.replication)).await?;
+    let replication = replication::read(&session, &server, &known).await?;
     let (catalog, catalog_before) = catalog_of(&session, &server, earlier, settings).await?;
     session.end().await?;
     let disk = disk::read(&server, &catalog, place).await;
-    let recent = earlier.map(|earlier| earlier.recent_for(&server)).unwrap_or_default();
     Ok(Observation {
         server,
+        lineage,
         took: begun.elapsed(),
         states,
         sessions,
@@ -85,6 +96,22 @@ pub async fn observe(
         disk,
         recent,
     })
+}
+
+/// Asked once in the life of a server: a primary's timeline is another only after a restart.
+async fn lineage(
+    session: &session::Session<'_>,
+    server: &Server,
+    earlier: Option<&Observation>,
+) -> Result<Option<String>, Down> {
+    let known = earlier.filter(|earlier| earlier.server.in_recovery == server.in_recovery);
+    if let Some(lineage) = known.and_then(|earlier| earlier.lineage.clone()) {
+        return Ok(Some(lineage));
+    }
+    let sql = include_str!("../../sql/health_lineage.sql");
+    let parse = |rows: &[Row]| rows.first().map(|row| row.try_get("lineage")).transpose();
+    let found = session.section("which server this is", sql, &[], parse).await?;
+    Ok(found.ok().flatten())
 }
 
 /// Tables and indexes change slowly and are many: a look at them holds for a while.

@@ -64,6 +64,15 @@ pub fn trend(value: f64, before: (f64, f64), thresholds: Option<Thresholds>) -> 
     Some(Trend { before, seconds, seconds_until_critical })
 }
 
+/// As [`trend`], for how long something lasts that goes on: it grows by a second each second, whatever was before.
+#[must_use]
+pub fn trend_of_duration(seconds: f64, before: (f64, f64), thresholds: Option<Thresholds>) -> Option<Trend> {
+    let left = thresholds.filter(|at| at.critical.is_finite()).map(|at| at.critical - seconds);
+    // Where nothing lasts there is nothing to come.
+    let seconds_until_critical = left.filter(|left| *left > 0.0 && seconds > 0.0);
+    Some(Trend { seconds_until_critical, ..trend(seconds, before, thresholds)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +95,20 @@ mod tests {
             assert_eq!(trend.seconds_until_critical, expected, "{value} after {before:?}");
         }
         assert_eq!(trend(1.0, (1.0, 0.0), above), None);
+    }
+
+    #[test]
+    fn what_goes_on_grows_by_a_second_each_second() {
+        let at = Some(Thresholds { warning: 60.0, critical: 600.0 });
+        for (seconds, before, expected) in [
+            // Another one has begun 90 s ago; that before was older, or was none.
+            (90.0, (0.0, 3_000.0), Some(510.0)),
+            (90.0, (300.0, 60.0), Some(510.0)),
+            (600.0, (540.0, 60.0), None),
+            (0.0, (300.0, 60.0), None),
+        ] {
+            let trend = trend_of_duration(seconds, before, at).unwrap();
+            assert_eq!(trend.seconds_until_critical, expected, "{seconds}");
+        }
     }
 }

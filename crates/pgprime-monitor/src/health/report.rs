@@ -166,10 +166,14 @@ pub struct Check {
     pub trend: Option<Trend>,
     /// What to do, where something is.
     pub action: Option<String>,
-    /// A statement or command that does it, to copy.
+    /// A statement or command that does it, to copy. Several stand on a line each, to be run one by one: in one `psql -c` they
+    /// would be one transaction, which ALTER SYSTEM refuses.
     pub statement: Option<String>,
     /// What the value is made of, the worst first: sessions, tables, replicas; at most 20.
     pub details: Vec<serde_json::Value>,
+    /// Well as far as was seen, which is not enough to call an alert off.
+    #[serde(skip)]
+    pub is_tentative: bool,
 }
 
 /// Something that could not be seen.

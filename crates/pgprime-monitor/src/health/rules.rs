@@ -82,7 +82,7 @@ pub fn judge(evidence: &Evidence<'_>, settings: &Settings) -> Vec<Check> {
         Ok(now) => of_database(&Seen { now, earlier: now.comparable(evidence.earlier), settings }),
     };
     verdicts.extend(pooler::verdicts(evidence.poolers));
-    verdicts.extend(evidence.space.into_iter().flat_map(bloat::verdicts));
+    verdicts.extend(evidence.space.into_iter().flat_map(|space| bloat::verdicts(space, settings)));
     verdicts.extend(evidence.views.into_iter().flat_map(views::verdicts));
     verdicts.extend(evidence.cache.into_iter().map(result_cache::verdict));
     let mut checks: Vec<Check> =

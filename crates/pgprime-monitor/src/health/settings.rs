@@ -46,7 +46,7 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// From how many milliseconds on a statement is slow. Default 1,000, as of `pgprime slow-queries`.
     pub slow_ms: f64,
-    /// How many replicas there are to be. Default: those that were seen in the past hour.
+    /// How many replicas there are to be. Default: those that were seen in the past week.
     pub replicas: Option<u32>,
     /// Between two looks at tables, indexes and sizes. Default 60 s: they are many and change slowly.
     pub catalog_every: Duration,
@@ -83,7 +83,7 @@ pub enum SettingsError {
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
     /// There is no check of this name.
-    #[error("[health] there is no check {id:?}; `pgprime health --json` lists them")]
+    #[error("[health] there is no check {id:?}; pgprime health --json lists them")]
     UnknownCheck {
         /// As written.
         id: String,
@@ -153,7 +153,7 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let failed = |source| SettingsError::File { path: path.to_owned(), source };
         if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-            return Err(failed(std::io::Error::other("it is larger than 1 MB")));
+            return Err(failed(std::io::Error::other("it is larger than 1 MiB")));
         }
         Self::from_toml(&std::fs::read_to_string(path).map_err(failed)?)
     }

@@ -78,9 +78,11 @@ fn bad(out: &mut String, title: &str, check: &Check) {
     if let Some(action) = &check.action {
         wrapped(out, action);
     }
-    if let Some(statement) = check.statement.as_ref().filter(|statement| !statement.is_empty()) {
-        // To be copied, so it is not broken.
-        let _ = writeln!(out, "{:INDENT$}  {statement}", "");
+    if let Some(statement) = &check.statement {
+        // To be copied, so they are not broken.
+        for line in statement.lines() {
+            let _ = writeln!(out, "{:INDENT$}  {line}", "");
+        }
     }
 }
 
@@ -175,7 +177,9 @@ fn entry(out: &mut String, check: &Check) {
     if check.status == Status::Unknown
         && let Some(statement) = &check.statement
     {
-        let _ = writeln!(out, "{:INDENT$}{:TITLE$}{statement}", "", "");
+        for line in statement.lines() {
+            let _ = writeln!(out, "{:INDENT$}{:TITLE$}{line}", "", "");
+        }
     }
 }
 
@@ -190,8 +194,8 @@ fn missing(out: &mut String, missing: &[Missing]) {
             let _ = writeln!(out, "  {} {line}", if first { "-" } else { " " });
             first = false;
         }
-        if let Some(statement) = statement {
-            let _ = writeln!(out, "{:INDENT$}  {statement}", "");
+        for line in statement.iter().flat_map(|statement| statement.lines()) {
+            let _ = writeln!(out, "{:INDENT$}  {line}", "");
         }
     }
 }
@@ -265,6 +269,7 @@ mod tests {
                 json!({}),
                 json!({}),
             ],
+            is_tentative: false,
         }
     }
 
@@ -305,7 +310,7 @@ mod tests {
         at("    10 min ago it was 2.0 s; at this pace it is critical in 20 min.\n");
         at("    - pid 91234, query UPDATE t SET x = 1 UPDATE");
         at("      - pid 7, waits_s 12 s\n");
-        at("    - retained_bytes 8.0 kB\n");
+        at("    - retained_bytes 8.0 KiB\n");
         at("    … and 1 more; --json has them\n");
         at("\nWELL\n  Locks\n    Longest wait for a lock               Process 7");
         at("\nNot seen\n  - this: for a reason");

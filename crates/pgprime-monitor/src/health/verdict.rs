@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::past::{Past, trend};
+use super::past::{Past, trend, trend_of_duration};
 use super::report::{Check, Missing, Status, Thresholds};
 use super::settings::Settings;
 use super::table::definition;
@@ -25,6 +25,7 @@ pub(super) struct Verdict {
     action: Option<String>,
     statement: Option<String>,
     details: Vec<serde_json::Value>,
+    is_tentative: bool,
 }
 
 impl Verdict {
@@ -50,6 +51,7 @@ impl Verdict {
             action: None,
             statement: None,
             details: Vec::new(),
+            is_tentative: false,
         }
     }
 
@@ -65,12 +67,22 @@ impl Verdict {
         Self { statement: Some(grant), ..Self::fixed(id, Status::Unknown, text) }
     }
 
+    /// The same in other words.
+    pub(super) fn saying(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
     pub(super) fn at_least(self, status: Status) -> Self {
         Self { at_least: self.at_least.max(status), ..self }
     }
 
     pub(super) fn at_most(self, status: Status) -> Self {
         Self { at_most: status, ..self }
+    }
+
+    /// If it is well, then only as far as was seen, which is not enough to say that it is well again.
+    pub(super) fn tentatively(self) -> Self {
+        Self { is_tentative: true, ..self }
     }
 
     pub(super) fn with_thresholds(self, thresholds: Option<Thresholds>) -> Self {
@@ -100,7 +112,8 @@ impl Verdict {
         let by_value = thresholds.zip(self.value).map_or(Status::Ok, |(at, value)| at.status(value));
         let status = by_value.min(self.at_most).max(self.at_least);
         let before = past.and_then(|past| past.before(self.id));
-        let trend = self.value.zip(before).and_then(|(value, before)| trend(value, before, thresholds));
+        let trend_of = if is_running(self.id) { trend_of_duration } else { trend };
+        let trend = self.value.zip(before).and_then(|(value, before)| trend_of(value, before, thresholds));
         // What does not see enough says what would help; what is well needs no help.
         let is_well = status == Status::Ok;
         Some(Check {
@@ -116,8 +129,22 @@ impl Verdict {
             action: self.action.filter(|_| !is_well),
             statement: self.statement.filter(|_| !is_well),
             details: self.details,
+            is_tentative: is_well && self.is_tentative,
         })
     }
+}
+
+/// Whether a check's value is how long something lasts that goes on.
+fn is_running(id: &str) -> bool {
+    matches!(
+        id,
+        "queries.longest_running"
+            | "locks.blocked_longest"
+            | "transactions.longest"
+            | "transactions.idle_longest"
+            | "transactions.prepared_oldest"
+            | "replication.receiver_silent_s"
+    )
 }
 
 #[cfg(test)]

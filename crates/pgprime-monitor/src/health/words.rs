@@ -1,15 +1,15 @@
 //! Figures for people.
 
-/// Bytes with the unit that keeps them short, as `1.5 GB`; a unit is 1,024 of the one before, as in PostgreSQL.
+/// Bytes with the unit that keeps them short, as `1.5 GiB`, as the dashboard writes them.
 pub(crate) fn bytes(bytes: f64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut value = bytes.max(0.0);
     let mut unit = 0;
-    while value >= 1_000.0 && unit + 1 < units.len() {
+    while value >= 1_024.0 && unit + 1 < units.len() {
         value /= 1_024.0;
         unit += 1;
     }
-    let digits = usize::from(unit > 0 && value < 9.95);
+    let digits = usize::from(unit > 0 && value < 100.0);
     format!("{value:.digits$} {}", units[unit])
 }
 
@@ -48,6 +48,13 @@ pub(crate) fn percent(percent: f64) -> String {
     if is_fine { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
 }
 
+/// Libraries one by one, each in quotes: a list in quotes would be one library of that name.
+pub(crate) fn library_list(libraries: &str) -> String {
+    let names = libraries.split(',').map(|library| library.trim().trim_matches('"'));
+    let names = names.filter(|library| !library.is_empty());
+    names.map(|library| format!("'{}'", library.replace('\'', "''"))).collect::<Vec<_>>().join(", ")
+}
+
 /// The count with its noun: `1 replica`, `3 replicas`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
@@ -59,10 +66,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn libraries_are_written_one_by_one() {
+        for (list, expected) in [
+            ("", ""),
+            (", pg_stat_statements", "'pg_stat_statements'"),
+            ("auto_explain, \"$libdir/other\"", "'auto_explain', '$libdir/other'"),
+        ] {
+            assert_eq!(library_list(list), expected);
+        }
+    }
+
+    #[test]
     fn figures_for_people() {
-        for (value, expected) in
-            [(0.0, "0 B"), (999.0, "999 B"), (8_192.0, "8.0 kB"), (1.5 * 1_073_741_824.0, "1.5 GB")]
-        {
+        for (value, expected) in [
+            (0.0, "0 B"),
+            (1_023.0, "1023 B"),
+            (8_192.0, "8.0 KiB"),
+            (1.5 * 1_073_741_824.0, "1.5 GiB"),
+            (23.46 * 1_073_741_824.0, "23.5 GiB"),
+            (128.0 * 1_048_576.0, "128 MiB"),
+        ] {
             assert_eq!(bytes(value), expected);
         }
         for (value, expected) in [

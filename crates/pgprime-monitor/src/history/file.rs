@@ -83,7 +83,7 @@ pub(crate) fn set_aside(path: &Path, now: Timestamp, why: &StoreError) -> Result
     }
     tracing::error!(
         file = %path.display(), moved_to = %std::mem::take(&mut aside).display(), error = %why,
-        "a damaged file was moved aside, and a new one is begun; `sqlite3 FILE .recover` shows what can be saved"
+        "a damaged file was moved aside, and a new one is begun; sqlite3 FILE .recover shows what can be saved"
     );
     Ok(())
 }

@@ -110,8 +110,8 @@ fn severity(pool: &PoolerPool) -> FindingSeverity {
 /// Why servers do not suffice: transactions that idle, or more load than the size is for.
 fn remedy(size: u64, rates: Option<&PoolerRates>) -> (String, Option<String>) {
     let unknown = || {
-        let words = "find out what the servers do (`pgprime health` shows long and idle transactions), then calculate the size \
-                     with `pgprime plan`";
+        let words = "find out what the servers do (pgprime health shows long and idle transactions), then calculate the size \
+                     with pgprime plan";
         (words.to_owned(), None)
     };
     let Some(rates) = rates.filter(|rates| rates.transactions_per_s >= REQUESTS_PER_S_MIN) else {
@@ -132,7 +132,7 @@ fn remedy(size: u64, rates: Option<&PoolerRates>) -> (String, Option<String>) {
             format!(
                 "{:.0} transactions/s of {transaction_ms:.1} ms need {needed} servers to be at most {:.0} % busy: raise \
                  default_pool_size, if max_connections of the database allows it, then RELOAD; or make the slowest statements \
-                 faster (`pgprime slow-queries`)",
+                 faster (pgprime slow-queries)",
                 rates.transactions_per_s,
                 100.0 * UTILISATION_MAX
             ),
@@ -141,7 +141,7 @@ fn remedy(size: u64, rates: Option<&PoolerRates>) -> (String, Option<String>) {
         _ => (
             format!(
                 "{size} servers are enough for {:.0} transactions/s of {transaction_ms:.1} ms on average: a few take far longer \
-                 than the others; give reports a pool of their own, or make them faster (`pgprime slow-queries --order max`)",
+                 than the others; give reports a pool of their own, or make them faster (pgprime slow-queries --order max)",
                 rates.transactions_per_s
             ),
             None,

@@ -134,7 +134,8 @@ impl Listed {
 
     fn push(&mut self, seen: Seen) {
         self.total += 1;
-        let list = if seen.session.state.starts_with("waiting") { &mut self.waiting } else { &mut self.others };
+        let list =
+            if seen.session.state.starts_with("waiting") { &mut self.waiting } else { &mut self.others };
         if list.len() < self.max {
             list.push(seen);
         }

@@ -1,5 +1,6 @@
 //! A pooler that is watched over its console.
 
+use std::pin::Pin;
 use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +10,7 @@ use tokio_postgres::Client;
 
 use super::watcher::{PoolerReading, PoolerSource};
 use crate::health::PoolerTrouble;
-use crate::pooler::{
-    ConsoleError, PoolerKind, PoolerSessions, read_console, read_sessions, read_version,
-};
+use crate::pooler::{ConsoleError, PoolerKind, PoolerSessions, read_console, read_sessions, read_version};
 
 /// A pooler on the way to the database answers in milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,6 +22,9 @@ pub struct Console {
     client: Mutex<Option<Client>>,
     met: StdMutex<Option<ConsoleMet>>,
 }
+
+/// What a console answers a question with.
+type Answering<'c, T> = Pin<Box<dyn Future<Output = Result<T, ConsoleError>> + Send + 'c>>;
 
 /// Who answered at a console.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +55,9 @@ impl Console {
     /// # Errors
     /// [`PoolerTrouble`] when it does not answer, or refuses.
     pub async fn sessions(&self, listed_max: usize) -> Result<PoolerSessions, PoolerTrouble> {
-        self.ask(async |client: &Client| {
+        self.ask(|client| {
             let kind = self.met().map_or(PoolerKind::Pgbouncer, |met| met.kind);
-            read_sessions(client, kind, listed_max).await
+            Box::pin(read_sessions(client, kind, listed_max))
         })
         .await
     }
@@ -63,7 +65,7 @@ impl Console {
     /// Asks over the connection that there is, or over a new one.
     async fn ask<T>(
         &self,
-        question: impl AsyncFn(&Client) -> Result<T, ConsoleError>,
+        question: impl for<'c> Fn(&'c Client) -> Answering<'c, T> + Send,
     ) -> Result<T, PoolerTrouble> {
         // While it is away from its place, a reading that is dropped leaves nothing half read behind.
         let mut place = self.client.lock().await;
@@ -101,7 +103,7 @@ impl PoolerSource for Console {
     }
 
     fn read(&self) -> PoolerReading<'_> {
-        Box::pin(self.ask(async |client: &Client| read_console(client).await))
+        Box::pin(self.ask(|client| Box::pin(read_console(client))))
     }
 }
 

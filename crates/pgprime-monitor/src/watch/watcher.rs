@@ -13,7 +13,7 @@ use super::beside::Beside;
 use super::caught;
 use super::round::Round;
 use crate::health::{
-    Connect, Down, Evidence, HealthReport, Look, Looked, Missing, Past, PoolerSeen, PoolerTrouble,
+    Connect, Down, Evidence, HealthReport, Look, Looked, Memory, Missing, Past, PoolerSeen, PoolerTrouble,
     Remembered, Settings, SpaceSummary, Status,
 };
 use crate::pooler::PoolerReport;
@@ -54,13 +54,16 @@ pub struct WatchConfig {
     pub cache: Option<CacheSource>,
     /// Values of the past; else those of this process's own rounds.
     pub past: Option<Arc<dyn Past + Send + Sync>>,
+    /// What an earlier process had in mind.
+    pub memory: Option<Memory>,
 }
 
 impl WatchConfig {
     /// The database alone.
     #[must_use]
     pub fn new(settings: Settings, connect: Arc<dyn Connect>) -> Self {
-        Self { settings, connect, poolers: Vec::new(), declarations: None, cache: None, past: None }
+        let (poolers, declarations, cache, past, memory) = (Vec::new(), None, None, None, None);
+        Self { settings, connect, poolers, declarations, cache, past, memory }
     }
 }
 
@@ -77,9 +80,9 @@ pub struct Watcher {
 impl Watcher {
     /// Of what the configuration says.
     #[must_use]
-    pub fn new(config: WatchConfig) -> Self {
+    pub fn new(mut config: WatchConfig) -> Self {
         Self {
-            look: Look::new(Arc::clone(&config.connect)),
+            look: Look::new(Arc::clone(&config.connect)).recalling(config.memory.take()),
             remembered: Remembered::default(),
             space: Beside::new(config.settings.space_every, SPACE_TIMEOUT),
             views: Beside::new(config.settings.views_every, VIEWS_TIMEOUT),
@@ -168,7 +171,16 @@ impl Watcher {
         };
         let all =
             [one("waste in tables and indexes", self.space.trouble()), one("views", self.views.trouble())];
-        all.into_iter().flatten().collect()
+        let space = self.space.latest();
+        let unseen = space.into_iter().flat_map(|space| {
+            let mut parts = [&space.tables.unseen, &space.indexes.unseen, &space.sequences.unseen];
+            // A GRANT for tables is one for their indexes.
+            if parts[0] == parts[1] {
+                parts[1] = &None;
+            }
+            parts.into_iter().flatten().cloned()
+        });
+        all.into_iter().flatten().chain(unseen).collect()
     }
 
     /// The report of a round that did not come to its end.
@@ -225,7 +237,7 @@ async fn views_status(
     status.map_err(|error| match error {
         // Its text ends with a page of SQL.
         ViewsError::NotSetUp { .. } => {
-            "the tables of pgprime are not in this database: `pgprime views apply` makes them".to_owned()
+            "the tables of pgprime are not in this database: pgprime views apply makes them".to_owned()
         }
         other => other.to_string().lines().next().unwrap_or_default().to_owned(),
     })

@@ -214,7 +214,10 @@ async fn prepared_transactions_invalid_indexes_and_slots() {
         check.status == Status::Warning
     })
     .await;
-    assert_eq!(check.statement.as_deref(), Some("REINDEX INDEX CONCURRENTLY public.t_x;"));
+    let query = check.statement.unwrap();
+    assert_eq!(cluster.primary().psql(&database, &query).unwrap(), "1|2", "{query}");
+    let action = check.action.unwrap();
+    assert!(action.contains("REINDEX INDEX CONCURRENTLY public.t_x;"), "{action}");
     let prepared = find(&report.checks, "transactions.prepared_oldest");
     assert_eq!(prepared.statement.as_deref(), Some("ROLLBACK PREPARED 'it''s left';"));
     let slot = find(&report.checks, "replication.slots_inactive");
@@ -264,7 +267,11 @@ async fn a_replica_that_stands_still_and_one_that_is_gone() {
         look.remember(&looked);
         let broken = find(&report.checks, "replication.broken");
         if broken.status == Status::Critical {
-            assert!(broken.text.starts_with("0 of 1 streaming; "), "{}", broken.text);
+            assert!(
+                broken.text.starts_with("0 of 1 streaming; ") && broken.text.contains(" is gone, last seen "),
+                "{}",
+                broken.text
+            );
             break;
         }
         assert!(begun.elapsed() < PATIENCE, "{broken:?}");

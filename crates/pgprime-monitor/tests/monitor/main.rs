@@ -4,4 +4,6 @@
 
 mod checklist;
 mod health;
+mod memory;
+mod overrides;
 mod pgbouncer;

@@ -177,7 +177,7 @@ async fn pgbouncer_exhausted_paused_and_restarted() {
     admin.simple_query("PAUSE db").await.unwrap();
     let paused = read_console(&console).await.unwrap();
     assert_eq!(codes(&paused), ["paused"], "{paused:?}");
-    admin.simple_query("RESUME db").await.unwrap();
+    admin.simple_query("RESUME \"db\";").await.unwrap();
     assert!(codes(&read_console(&console).await.unwrap()).is_empty());
 
     let before = read_console(&console).await.unwrap();

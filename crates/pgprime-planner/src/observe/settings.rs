@@ -69,7 +69,8 @@ pub(super) async fn read(
 ) -> Result<Settings, ObserveError> {
     let step = "read the settings";
     let names: Vec<&str> = SETTING_NAMES.iter().chain(MORE_NAMES).copied().collect();
-    let rows = session.rows(step, include_str!("../../sql/settings.sql"), &[(&names, Type::TEXT_ARRAY)]).await?;
+    let rows =
+        session.rows(step, include_str!("../../sql/settings.sql"), &[(&names, Type::TEXT_ARRAY)]).await?;
     let seen: Vec<Seen> = rows.iter().map(|row| seen(row, step)).collect::<Result<_, _>>()?;
     let overrides = overrides(session, &names).await?;
     let files = match seen.iter().any(|seen| !is_for_all(&seen.live.source)) {
@@ -94,10 +95,10 @@ fn seen(row: &Row, step: &'static str) -> Result<Seen, ObserveError> {
     Ok(Seen { live, kind: column(row, step, "kind")?, built_in: column(row, step, "built_in")? })
 }
 
-async fn overrides(session: &Session<'_>, names: &Vec<&str>) -> Result<Vec<Override>, ObserveError> {
+async fn overrides(session: &Session<'_>, names: &[&str]) -> Result<Vec<Override>, ObserveError> {
     let step = "read what databases and roles have of their own";
     let sql = include_str!("../../sql/setting_overrides.sql");
-    let found = match session.attempt(step, sql, &[(names, Type::TEXT_ARRAY)]).await? {
+    let found = match session.attempt(step, sql, &[(&names, Type::TEXT_ARRAY)]).await? {
         Attempt::Rows(rows) => rows,
         // Where somebody has taken the catalog from all, the session's own sources tell what they can.
         Attempt::Refused { .. } => return Ok(Vec::new()),
@@ -116,11 +117,11 @@ async fn overrides(session: &Session<'_>, names: &Vec<&str>) -> Result<Vec<Overr
 /// What the configuration files say, by name; `None` where this role may not read them.
 async fn files(
     session: &Session<'_>,
-    names: &Vec<&str>,
+    names: &[&str],
 ) -> Result<Option<BTreeMap<String, String>>, ObserveError> {
     let step = "read the configuration files";
     let sql = include_str!("../../sql/setting_files.sql");
-    match session.attempt(step, sql, &[(names, Type::TEXT_ARRAY)]).await? {
+    match session.attempt(step, sql, &[(&names, Type::TEXT_ARRAY)]).await? {
         Attempt::Rows(rows) => rows
             .iter()
             .map(|row| Ok((column(row, step, "name")?, column(row, step, "value")?)))
@@ -237,7 +238,9 @@ fn untold(settings: &Settings, server: &Server) -> Option<Missing> {
         "GRANT SELECT ON pg_file_settings TO {role};\nGRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};",
         role = server.role_quoted
     );
-    Some(Missing::new(&format!("{} of other sessions", settings.untold.join(", ")), why).with_statement(grant))
+    Some(
+        Missing::new(&format!("{} of other sessions", settings.untold.join(", ")), why).with_statement(grant),
+    )
 }
 
 #[cfg(test)]
@@ -316,9 +319,13 @@ mod tests {
 
     #[test]
     fn words_are_brought_into_the_form_of_pg_settings() {
-        for (kind, written, expected) in
-            [("bool", "TRUE", "on"), ("bool", "0", "off"), ("enum", "Top", "top"), ("real", "4.0", "4"), ("string", "A", "A")]
-        {
+        for (kind, written, expected) in [
+            ("bool", "TRUE", "on"),
+            ("bool", "0", "off"),
+            ("enum", "Top", "top"),
+            ("real", "4.0", "4"),
+            ("string", "A", "A"),
+        ] {
             let mut seen = work_mem("", "default");
             (seen.live.unit, seen.kind) = (None, kind.to_owned());
             assert_eq!(seen.with(written, "user").setting, expected, "{kind} {written}");

@@ -173,7 +173,13 @@ impl Core {
                 Action::Close(server, reason) => self.end_server(server, ServerEnd::Pool(reason), now),
                 Action::Expire(waited) => {
                     let waited_for = now.saturating_duration_since(waited.since);
-                    self.end_client(waited.client, ClientEnd::QueryWaitTimeout(waited_for), now);
+                    // While no login succeeds, a larger pool would be of no use.
+                    let failing = self.pool(pool).filter(|state| state.pool.is_failing());
+                    let end = match failing.and_then(|state| state.connect_error.clone()) {
+                        Some(reason) => ClientEnd::DatabaseUnavailable(reason),
+                        None => ClientEnd::QueryWaitTimeout(waited_for),
+                    };
+                    self.end_client(waited.client, end, now);
                 }
                 Action::Fail(waited) => {
                     let reason =

@@ -249,7 +249,7 @@ async fn startup_message(
     // A Unix socket needs none: nobody listens in there.
     let tls = if origin.peer.is_some() { ClientTls::Never } else { context.directory.tls().clients.clone() };
     if session.peek().await? == Some(HANDSHAKE_BYTE) {
-        shake_hands_directly(session, &tls).await?;
+        shake_hands_directly(context, session, &tls).await?;
     }
     // One request each for TLS and GSSAPI may come first.
     for _ in 0..3 {
@@ -260,7 +260,7 @@ async fn startup_message(
                 // Whoever put it there must not have it taken for a part of what is encrypted.
                 return Err(refuse("08P01", "received unencrypted data after SSL request"));
             }
-            StartupPacket::SslRequest => answer_tls_request(session, &tls).await?,
+            StartupPacket::SslRequest => answer_tls_request(context, session, &tls).await?,
             StartupPacket::GssEncRequest => session.send(b"N").await?,
             StartupPacket::Cancel(key) => {
                 let worker = WorkerIndex((key.process_id & 0xff) as u16);
@@ -286,7 +286,11 @@ async fn startup_message(
     Err(refuse("08P01", "too many requests for encryption"))
 }
 
-async fn answer_tls_request(session: &mut Session, tls: &ClientTls) -> Result<(), LoginError> {
+async fn answer_tls_request(
+    context: &Context,
+    session: &mut Session,
+    tls: &ClientTls,
+) -> Result<(), LoginError> {
     if session.tls().is_some() {
         return Err(refuse("08P01", "a request for TLS inside TLS"));
     }
@@ -294,18 +298,22 @@ async fn answer_tls_request(session: &mut Session, tls: &ClientTls) -> Result<()
         ClientTls::Never => Ok(session.send(b"N").await?),
         ClientTls::OnRequest(config) | ClientTls::Always(config) => {
             session.send(b"S").await?;
-            session.accept_tls(Arc::clone(config)).await.map_err(LoginError::Tls)
+            session.accept_tls(Arc::clone(config), &context.handshakes).await.map_err(LoginError::Tls)
         }
     }
 }
 
 /// TLS from the first byte on (PostgreSQL 17's `sslnegotiation=direct`). The protocol's name must be part of the
 /// handshake, so that no server of another protocol can be made to take part in it.
-async fn shake_hands_directly(session: &mut Session, tls: &ClientTls) -> Result<(), LoginError> {
+async fn shake_hands_directly(
+    context: &Context,
+    session: &mut Session,
+    tls: &ClientTls,
+) -> Result<(), LoginError> {
     match tls {
         ClientTls::Never => return Err(refuse("08P01", "TLS is not offered here: connect without it")),
         ClientTls::OnRequest(config) | ClientTls::Always(config) => {
-            session.accept_tls(Arc::clone(config)).await.map_err(LoginError::Tls)?;
+            session.accept_tls(Arc::clone(config), &context.handshakes).await.map_err(LoginError::Tls)?;
         }
     }
     if session.tls().is_some_and(TlsSession::has_alpn) {

@@ -334,7 +334,8 @@ settings! {
     client_tls_key_file: Option<PathBuf> = OptionalPath(""), live;
     /// Certificate to show to clients, in PEM, with those between it and its root. RELOAD reads it again.
     client_tls_cert_file: Option<PathBuf> = OptionalPath(""), live;
-    /// Root certificates that clients' certificates must descend from, in PEM; `system`: the operating system's.
+    /// Root certificates that clients' certificates must descend from, in PEM. Your own: everybody gets a certificate from
+    /// one of the operating system's.
     client_tls_ca_file: Option<PathBuf> = OptionalPath(""), live;
     /// Versions of TLS with clients: `secure`, or a list of `tlsv1.2` and `tlsv1.3`. Older ones are never spoken.
     client_tls_protocols: String = Text("secure"), live;
@@ -350,7 +351,8 @@ settings! {
     /// `require` and beyond connect with it or not at all. `verify-ca` also checks that the server's certificate descends from
     /// `server_tls_ca_file`, `verify-full` that it is for the host, too. Unix sockets never have it.
     server_tls_sslmode: String = TlsMode("prefer"), live;
-    /// Root certificates that servers' certificates must descend from, in PEM; `system`: the operating system's.
+    /// Root certificates that servers' certificates must descend from, in PEM; `system`: the operating system's, with
+    /// `verify-full` only.
     server_tls_ca_file: Option<PathBuf> = OptionalPath(""), live;
     /// Private key to show to servers, in PEM and without a passphrase. RELOAD reads it again.
     server_tls_key_file: Option<PathBuf> = OptionalPath(""), live;

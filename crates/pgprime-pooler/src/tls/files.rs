@@ -1,5 +1,6 @@
 //! Certificates and keys as files in PEM.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustls::RootCertStore;
@@ -9,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::TlsError;
 
 /// The word for the operating system's certificates in the place of a file, as libpq has it.
-const SYSTEM: &str = "system";
+pub(super) const SYSTEM: &str = "system";
 
 /// A certificate with those between it and its root, and its key.
 pub(super) struct Identity {
@@ -24,8 +25,8 @@ pub(super) struct IdentitySettings<'a> {
 }
 
 impl IdentitySettings<'_> {
-    /// `None` where neither file is set.
-    pub(super) fn read(&self) -> Result<Option<Identity>, TlsError> {
+    /// `None` where neither file is set. Warns of a key that is not kept secret.
+    pub(super) fn read(&self, warnings: &mut Vec<String>) -> Result<Option<Identity>, TlsError> {
         let (certificate, key) = match (self.certificate.1, self.key.1) {
             (Some(certificate), Some(key)) => (certificate, key),
             (None, None) => return Ok(None),
@@ -33,12 +34,26 @@ impl IdentitySettings<'_> {
             (Some(_), None) => return Err(belongs(self.key.0, self.certificate.0)),
         };
         let chain = certificates(self.certificate.0, certificate)?;
+        warnings.extend(exposure(self.key.0, key));
         let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
             let what = "no private key in PEM without a passphrase";
             TlsError::new(self.key.0, reason(key, what, &error))
         })?;
         Ok(Some(Identity { chain, key }))
     }
+}
+
+/// A key that others of this machine may read. As libpq has it: root's may be read by a group.
+fn exposure(setting: &str, path: &Path) -> Option<String> {
+    let file = path.metadata().ok()?;
+    let forbidden = if file.uid() == 0 { 0o037 } else { 0o077 };
+    (file.is_file() && file.mode() & forbidden != 0).then(|| {
+        format!(
+            "{setting}: {} is open to others than its owner (mode {:04o}); chmod 0600 makes it private",
+            path.display(),
+            file.mode() & 0o777
+        )
+    })
 }
 
 fn belongs(missing: &'static str, given: &str) -> TlsError {
@@ -53,7 +68,8 @@ pub(super) struct Roots {
     pub(super) known: Vec<CertificateDer<'static>>,
 }
 
-/// Reads roots from a file, or takes the system's.
+/// Reads roots from a file, or takes the system's: those are for verifying a name, too. Anybody gets a certificate for a name
+/// of his own from one of them.
 pub(super) fn roots(setting: &'static str, path: &Path) -> Result<Roots, TlsError> {
     let mut store = RootCertStore::empty();
     if path == Path::new(SYSTEM) {
@@ -90,5 +106,29 @@ fn reason(path: &Path, what: &str, error: &pem::Error) -> String {
         // Nothing else of the error: it may quote the file.
         pem::Error::NoItemsFound => format!("{} holds {what}", path.display()),
         _ => format!("{} holds {what}: it is damaged", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_others_may_read_are_warned_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("own.key");
+        fs::write(&path, "").unwrap();
+        let is_root = path.metadata().unwrap().uid() == 0;
+        for (mode, warned) in
+            [(0o600, false), (0o400, false), (0o640, !is_root), (0o660, true), (0o644, true)]
+        {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let warning = exposure("client_tls_key_file", &path);
+            assert_eq!(warning.is_some(), warned, "{mode:o} {warning:?}");
+        }
+        assert_eq!(exposure("client_tls_key_file", &dir.path().join("none")), None);
     }
 }

@@ -7,12 +7,13 @@ mod files;
 mod session;
 mod setup;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trust;
 mod versions;
 
 pub(crate) use session::{Received, TlsSession};
 pub(crate) use setup::{ClientTls, ServerTls, Tls};
+pub(crate) use trust::server_name;
 
 /// The protocol's name in ALPN, by which PostgreSQL's protocol is told from others.
 pub(crate) const ALPN: &[u8] = b"postgresql";

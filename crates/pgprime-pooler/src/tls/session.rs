@@ -14,7 +14,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls::{ClientConfig, CommonState, InvalidMessage, ServerConfig};
 
 use super::{ALPN, versions};
 
@@ -26,14 +26,20 @@ const RECORD_OVERHEAD_BYTES: usize = 64;
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// Read at least so much from a socket, however small the reader's buffer is.
 const READ_BYTES_MIN: usize = 512;
+/// What is kept undone at most: the longest message of a handshake, and a record. Pieces of a message may come in records
+/// that are mostly padding, and are kept with it until the message is whole.
+pub(super) const INCOMING_BYTES_MAX: usize = 64 * 1024 + RECORD_BYTES_MAX + 2048;
 
 /// What a read has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Bytes of plaintext; 0 is the end.
-    pub(crate) count: usize,
-    /// Whether the next read may bring more without the socket having got any.
-    pub(crate) may_have_more: bool,
+pub(crate) enum Received {
+    Plaintext {
+        /// Bytes; 0 where records have brought none.
+        count: usize,
+        /// Whether the next read may bring more without the socket having got any.
+        may_have_more: bool,
+    },
+    End,
 }
 
 /// One established or beginning session.
@@ -50,6 +56,8 @@ pub(crate) struct TlsSession {
     has_ended: bool,
     /// Nothing more is said or understood: after a failure the library must not be asked again.
     is_over: bool,
+    /// Why, unless it was us who ended it. Told to readers after the plaintext that came before.
+    failure: Option<rustls::Error>,
 }
 
 enum Side {
@@ -103,7 +111,7 @@ impl TlsSession {
 
     fn new(side: Side) -> Self {
         let (incoming, outgoing, plaintext) = (Vec::new(), Vec::new(), Vec::new());
-        Self { side, incoming, outgoing, sent: 0, plaintext, has_ended: false, is_over: false }
+        Self { side, incoming, outgoing, sent: 0, plaintext, has_ended: false, is_over: false, failure: None }
     }
 
     fn common(&self) -> &CommonState {
@@ -134,7 +142,12 @@ impl TlsSession {
 
     /// Whether a read brings something that no notification of the socket will tell of.
     pub(crate) fn has_unread(&self) -> bool {
-        self.has_ended || !self.plaintext.is_empty()
+        self.has_ended || self.failure.is_some() || !self.plaintext.is_empty()
+    }
+
+    /// What has ended the session, if it was not orderly. Plaintext that came before is to be taken first.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.failure.clone().map_or(Ok(()), |error| Err(invalid(error)))
     }
 
     /// Where bytes from the socket are appended, for [`TlsSession::advance`].
@@ -196,8 +209,8 @@ impl TlsSession {
 
     /// Works on the bytes that are kept, which hold no whole record unless they have just been added to.
     fn run(&mut self, task: Task<'_>) -> io::Result<Phase> {
-        let Self { side, incoming, outgoing, plaintext, has_ended, is_over, .. } = self;
-        let mut work = Work { side, outgoing, has_ended, is_over, task };
+        let Self { side, incoming, outgoing, plaintext, has_ended, is_over, failure, .. } = self;
+        let mut work = Work { side, outgoing, has_ended, is_over, failure, task };
         let (taken, outcome) = work.run(incoming, &mut |bytes| plaintext.extend_from_slice(bytes));
         incoming.drain(..taken.min(incoming.len()));
         outcome
@@ -211,29 +224,22 @@ impl TlsSession {
         buffer: &mut [u8],
         scratch: &mut Vec<u8>,
     ) -> io::Result<Received> {
-        loop {
-            if !self.plaintext.is_empty() {
-                let count = self.plaintext.len().min(buffer.len());
-                copy(buffer, self.plaintext.drain(..count).as_slice());
-                if self.plaintext.is_empty() {
-                    self.plaintext = Vec::new();
-                }
-                return Ok(Received { count, may_have_more: true });
+        if !self.plaintext.is_empty() {
+            let count = self.plaintext.len().min(buffer.len());
+            copy(buffer, self.plaintext.drain(..count).as_slice());
+            if self.plaintext.is_empty() {
+                self.plaintext = Vec::new();
             }
-            if self.has_ended {
-                return Ok(Received { count: 0, may_have_more: true });
-            }
-            let received = self.read_records(socket, buffer, scratch)?;
-            if received.count > 0 {
-                return Ok(received);
-            }
-            if !received.may_have_more {
-                return Err(ErrorKind::WouldBlock.into());
-            }
+            return Ok(Received::Plaintext { count, may_have_more: true });
         }
+        self.check()?;
+        if self.has_ended {
+            return Ok(Received::End);
+        }
+        self.read_records(socket, buffer, scratch)
     }
 
-    /// One read from the socket. A count of 0 is no end here.
+    /// One read from the socket.
     fn read_records(
         &mut self,
         socket: &mut (impl Read + Write),
@@ -241,7 +247,8 @@ impl TlsSession {
         scratch: &mut Vec<u8>,
     ) -> io::Result<Received> {
         let held = self.incoming.len();
-        let room = buffer.len().saturating_sub(held).max(READ_BYTES_MIN);
+        // Who holds much reads much: otherwise it would be copied back and forth for a few bytes each time.
+        let room = buffer.len().saturating_sub(held).max(READ_BYTES_MIN).max(held / 4);
         if scratch.len() < held + room {
             scratch.resize(held + room, 0);
         }
@@ -250,12 +257,12 @@ impl TlsSession {
         if read == 0 {
             // With or without a goodbye: what was cut off is told by the protocol inside.
             self.has_ended = true;
-            return Ok(Received { count: 0, may_have_more: true });
+            return Ok(Received::End);
         }
         let records = scratch.get_mut(..held + read).unwrap_or_default();
         let mut count = 0;
-        let Self { side, outgoing, plaintext, has_ended, is_over, .. } = self;
-        let mut work = Work { side, outgoing, has_ended, is_over, task: Task::None };
+        let Self { side, outgoing, plaintext, has_ended, is_over, failure, .. } = self;
+        let mut work = Work { side, outgoing, has_ended, is_over, failure, task: Task::None };
         let (taken, outcome) = work.run(records, &mut |bytes| {
             let fitting = bytes.len().min(buffer.len() - count);
             let (now, later) = bytes.split_at(fitting);
@@ -268,8 +275,11 @@ impl TlsSession {
             // What does not go now goes with the next write.
             let _ = self.flush(socket);
         }
-        outcome?;
-        Ok(Received { count, may_have_more: read == room || self.has_unread() })
+        match outcome {
+            Err(error) if count == 0 => Err(error),
+            // What is wrong came after this plaintext, and is told after it.
+            _ => Ok(Received::Plaintext { count, may_have_more: read == room || self.has_unread() }),
+        }
     }
 
     fn keep(&mut self, rest: &[u8]) {
@@ -286,8 +296,11 @@ impl TlsSession {
     pub(crate) fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
         self.flush(socket)?;
         let count = bytes.len().min(WRITE_BYTES);
-        self.encrypt(bytes.get(..count).unwrap_or_default())?;
-        match self.flush(socket) {
+        let encrypted = self.encrypt(bytes.get(..count).unwrap_or_default());
+        // Also after a failure: the alert tells the peer of it.
+        let flushed = self.flush(socket);
+        encrypted?;
+        match flushed {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ => Ok(count),
         }
@@ -313,12 +326,27 @@ struct Work<'a> {
     outgoing: &'a mut Vec<u8>,
     has_ended: &'a mut bool,
     is_over: &'a mut bool,
+    failure: &'a mut Option<rustls::Error>,
     task: Task<'a>,
 }
 
 impl Work<'_> {
-    /// Takes all whole records; returns how many bytes they were.
+    /// Takes all whole records; returns how many bytes they were. Too much that is not taken is a failure.
     fn run(&mut self, records: &mut [u8], plaintext: &mut dyn FnMut(&[u8])) -> (usize, io::Result<Phase>) {
+        let (taken, outcome) = self.take(records, plaintext);
+        if outcome.is_ok() && records.len().saturating_sub(taken) > INCOMING_BYTES_MAX {
+            return (taken, Err(self.fail(InvalidMessage::HandshakePayloadTooLarge.into())));
+        }
+        (taken, outcome)
+    }
+
+    fn fail(&mut self, error: rustls::Error) -> io::Error {
+        *self.is_over = true;
+        *self.failure = Some(error.clone());
+        invalid(error)
+    }
+
+    fn take(&mut self, records: &mut [u8], plaintext: &mut dyn FnMut(&[u8])) -> (usize, io::Result<Phase>) {
         let mut taken = 0;
         while !*self.is_over {
             let rest = records.get_mut(taken..).unwrap_or_default();
@@ -330,12 +358,12 @@ impl Work<'_> {
                 Ok(Step::At(phase)) => return (taken, Ok(phase)),
                 Err(error) => {
                     self.fetch_alert();
-                    *self.is_over = true;
-                    return (taken, Err(invalid(error)));
+                    return (taken, Err(self.fail(error)));
                 }
             }
         }
-        (taken, Err(ErrorKind::NotConnected.into()))
+        let error = self.failure.clone().map_or(ErrorKind::NotConnected.into(), invalid);
+        (taken, Err(error))
     }
 
     /// What tells the peer of a failure.

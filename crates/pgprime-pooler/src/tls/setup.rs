@@ -73,7 +73,7 @@ fn clients(
         certificate: ("client_tls_cert_file", settings.client_tls_cert_file.as_deref()),
         key: ("client_tls_key_file", settings.client_tls_key_file.as_deref()),
     };
-    let identity = files.read()?.ok_or_else(|| {
+    let identity = files.read(warnings)?.ok_or_else(|| {
         let text = format!("{mode} needs client_tls_cert_file and client_tls_key_file");
         TlsError::new(mode_name, text)
     })?;
@@ -82,6 +82,11 @@ fn clients(
         .map_err(|error| TlsError::new("client_tls_protocols", error.to_string()))?;
     let builder = if mode.starts_with("verify-") {
         let path = required(mode_name, mode, "client_tls_ca_file", settings.client_tls_ca_file.as_deref())?;
+        if path == Path::new(files::SYSTEM) {
+            let text =
+                "`system` lets everybody in who has any public certificate: name a file with your own roots";
+            return Err(TlsError::new("client_tls_ca_file", text));
+        }
         let roots = Arc::new(files::roots("client_tls_ca_file", path)?.store);
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
         let failed = |error: rustls::server::VerifierBuilderError| {
@@ -119,6 +124,10 @@ fn servers(
     warnings.extend(versions.warning);
     let roots = || {
         let path = required(mode_name, mode, "server_tls_ca_file", settings.server_tls_ca_file.as_deref())?;
+        if path == Path::new(files::SYSTEM) && mode != "verify-full" {
+            let text = "`system` needs server_tls_sslmode = verify-full: anybody gets a public certificate";
+            return Err(TlsError::new("server_tls_ca_file", text));
+        }
         files::roots("server_tls_ca_file", path)
     };
     let trust = match mode {
@@ -136,7 +145,7 @@ fn servers(
         certificate: ("server_tls_cert_file", settings.server_tls_cert_file.as_deref()),
         key: ("server_tls_key_file", settings.server_tls_key_file.as_deref()),
     };
-    let mut config = match files.read()? {
+    let mut config = match files.read(warnings)? {
         Some(identity) => builder
             .with_client_auth_cert(identity.chain, identity.key)
             .map_err(|error| unusable("server_tls_cert_file", "server_tls_key_file", &error))?,

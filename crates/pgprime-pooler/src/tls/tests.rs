@@ -7,11 +7,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
+use rustls::crypto::{CipherSuiteCommon, CryptoProvider, ring};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig,
+    SupportedCipherSuite, SupportedProtocolVersion, Tls12CipherSuite,
+};
 
-use super::TlsSession;
+use super::session::INCOMING_BYTES_MAX;
 use super::trust::{Trust, Verifier};
+use super::{Received, TlsSession};
 
 const MESSAGE_BYTES: usize = 300_000;
 
@@ -73,7 +79,15 @@ impl Write for End {
 }
 
 fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (server, client) = configs_with(version, ring::default_provider());
+    (Arc::new(server), Arc::new(client))
+}
+
+fn configs_with(
+    version: &'static SupportedProtocolVersion,
+    provider: CryptoProvider,
+) -> (ServerConfig, ClientConfig) {
+    let provider = Arc::new(provider);
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -92,7 +106,33 @@ fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Ar
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier { trust: Trust::Anyone, provider }))
         .with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
+    (server, client)
+}
+
+/// Two sessions that have shaken hands, the server's first. With TLS 1.2, their keys are worn out after so many records.
+pub(crate) fn sessions_for(records_max: Option<u64>) -> (TlsSession, TlsSession) {
+    let mut provider = ring::default_provider();
+    let mut version = VERSIONS[0];
+    if let Some(confidentiality_limit) = records_max {
+        version = VERSIONS[1];
+        let suite = ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+        let SupportedCipherSuite::Tls12(suite) = suite else { panic!("a suite of TLS 1.2") };
+        let common = CipherSuiteCommon { confidentiality_limit, ..*common_of(suite) };
+        provider.cipher_suites = vec![SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
+            common,
+            prf_provider: suite.prf_provider,
+            kx: suite.kx,
+            sign: suite.sign,
+            aead_alg: suite.aead_alg,
+        })))];
+    }
+    let (server, client) = configs_with(version, provider);
+    let (server, client) = established_with(Arc::new(server), Arc::new(client), 1 << 20, 1000);
+    (server.session, client.session)
+}
+
+fn common_of(suite: &Tls12CipherSuite) -> &CipherSuiteCommon {
+    &suite.common
 }
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
@@ -156,13 +196,13 @@ impl Peer {
     fn read(&mut self) {
         while !self.has_ended {
             match self.session.read(&mut self.end, &mut self.buffer, &mut self.scratch) {
-                Ok(received) => {
+                Ok(Received::Plaintext { count, may_have_more }) => {
                     // Without a word of the socket, nobody would ever read what is left.
                     let left = !self.end.is_empty() || self.session.has_unread();
-                    assert!(received.may_have_more || !left);
-                    self.has_ended = received.count == 0;
-                    self.received.extend_from_slice(&self.buffer[..received.count]);
+                    assert!(may_have_more || !left);
+                    self.received.extend_from_slice(&self.buffer[..count]);
                 }
+                Ok(Received::End) => self.has_ended = true,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     assert!(self.end.is_empty() && !self.session.has_unread());
                     return;
@@ -179,6 +219,15 @@ fn established(
     buffer_bytes: usize,
 ) -> (Peer, Peer) {
     let (server_config, client_config) = configs(version);
+    established_with(server_config, client_config, capacity, buffer_bytes)
+}
+
+fn established_with(
+    server_config: Arc<ServerConfig>,
+    client_config: Arc<ClientConfig>,
+    capacity: usize,
+    buffer_bytes: usize,
+) -> (Peer, Peer) {
     let (here, there) = connection(capacity);
     let mut server = Peer::new(TlsSession::accept(server_config).unwrap(), here, buffer_bytes);
     let mut client = Peer::new(TlsSession::connect(client_config, name()).unwrap(), there, buffer_bytes);
@@ -233,7 +282,8 @@ fn what_is_read_at_once_leaves_nothing_over() {
     client.work();
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(received) = server.session.read(&mut server.end, &mut buffer, &mut server.scratch) {
-        assert!(received.count > 32 * 1024 || server.end.is_empty(), "{received:?}");
+        let Received::Plaintext { count, .. } = received else { panic!("{received:?}") };
+        assert!(count > 32 * 1024 || server.end.is_empty(), "{received:?}");
         assert!(server.session.plaintext.is_empty());
     }
 }
@@ -324,4 +374,112 @@ fn keys_change_on_the_way() {
         assert_eq!(answer, [round; 50]);
     }
     assert_eq!(server.received.len(), 1000);
+}
+
+#[test]
+fn what_came_before_a_bad_record_is_read() {
+    for version in VERSIONS {
+        let (mut server, mut client) = established(version, 1 << 20, 64 * 1024);
+        client.session.write(&mut client.end, b"first words").unwrap();
+        client.end.write_all(&[23, 3, 3, 0, 40]).unwrap();
+        client.end.write_all(&[7; 40]).unwrap();
+        let mut read = || server.session.read(&mut server.end, &mut server.buffer, &mut server.scratch);
+        assert_eq!(read().unwrap(), Received::Plaintext { count: 11, may_have_more: true });
+        assert_eq!(read().unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(server.buffer[..11], *b"first words");
+    }
+}
+
+#[test]
+fn a_cut_within_a_record_is_the_end() {
+    let (mut server, mut client) = established(VERSIONS[0], 1 << 20, 64 * 1024);
+    client.end.write_all(&[23, 3, 3, 0x40, 0, 1, 2, 3]).unwrap();
+    client.end.close();
+    let mut read = || server.session.read(&mut server.end, &mut server.buffer, &mut server.scratch);
+    assert_eq!(read().unwrap(), Received::Plaintext { count: 0, may_have_more: false });
+    assert_eq!(read().unwrap(), Received::End);
+}
+
+/// The longest handshake message there is, a byte in each record.
+fn pieces() -> impl Iterator<Item = u8> {
+    [1, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat_n(0, 0xffff))
+}
+
+#[test]
+fn a_message_in_pieces_is_kept_so_long_only() {
+    let mut session = TlsSession::accept(configs(VERSIONS[0]).0).unwrap();
+    let failure = pieces().find_map(|byte| {
+        session.incoming().extend_from_slice(&[22, 3, 1, 0, 1, byte]);
+        let outcome = session.advance();
+        assert!(session.incoming.len() <= INCOMING_BYTES_MAX + 6);
+        outcome.err()
+    });
+    assert_eq!(failure.unwrap().kind(), ErrorKind::InvalidData);
+    assert!(session.check().is_err());
+}
+
+/// A server with a session, and what encrypts for it as its client.
+fn forged() -> (Peer, End, Box<dyn MessageEncrypter>, u64) {
+    let (server, mut client) = configs_with(VERSIONS[0], ring::default_provider());
+    client.enable_secret_extraction = true;
+    let (here, mut there) = connection(1 << 20);
+    let mut server = Peer::new(TlsSession::accept(Arc::new(server)).unwrap(), here, 64 * 1024);
+    let mut client = ClientConnection::new(Arc::new(client), name()).unwrap();
+    while server.session.is_handshaking() || client.is_handshaking() || client.wants_write() {
+        client.write_tls(&mut there).unwrap();
+        server.shake_hands();
+        let _ = client.read_tls(&mut there);
+        client.process_new_packets().unwrap();
+    }
+    let suite = client.negotiated_cipher_suite().unwrap().tls13().unwrap();
+    let (sequence, secrets) = client.dangerous_extract_secrets().unwrap().tx;
+    let (key, iv): (AeadKey, Iv) = match secrets {
+        ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (key, iv),
+        _ => panic!("not the suite that is preferred"),
+    };
+    (server, there, suite.aead_alg.encrypter(key, iv), sequence)
+}
+
+fn record(
+    encrypter: &mut dyn MessageEncrypter,
+    sequence: &mut u64,
+    typ: ContentType,
+    bytes: &[u8],
+) -> Vec<u8> {
+    let payload = OutboundChunks::Single(bytes);
+    let message = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload };
+    *sequence += 1;
+    encrypter.encrypt(message, *sequence - 1).unwrap().encode()
+}
+
+#[test]
+fn pieces_within_a_session_are_bounded_too() {
+    let (mut server, mut there, mut encrypter, mut sequence) = forged();
+    let failure = pieces().find_map(|byte| {
+        let bytes = record(&mut *encrypter, &mut sequence, ContentType::Handshake, &[byte]);
+        there.write_all(&bytes).unwrap();
+        let read = server.session.read(&mut server.end, &mut server.buffer, &mut server.scratch);
+        assert!(server.session.incoming.len() <= INCOMING_BYTES_MAX + 30);
+        assert!(server.scratch.len() <= 3 * INCOMING_BYTES_MAX);
+        read.err().filter(|error| error.kind() != ErrorKind::WouldBlock)
+    });
+    assert_eq!(failure.unwrap().kind(), ErrorKind::InvalidData);
+}
+
+#[test]
+fn records_without_plaintext_hold_nobody_up() {
+    let (mut server, mut there, mut encrypter, mut sequence) = forged();
+    server.buffer = vec![0; 1000];
+    for byte in pieces().take(3000) {
+        let bytes = record(&mut *encrypter, &mut sequence, ContentType::Handshake, &[byte]);
+        there.write_all(&bytes).unwrap();
+    }
+    let mut reads = 0;
+    while !server.end.is_empty() {
+        // Each returns, so that others have their turn.
+        let read = server.session.read(&mut server.end, &mut server.buffer, &mut server.scratch).unwrap();
+        assert!(matches!(read, Received::Plaintext { count: 0, .. }));
+        reads += 1;
+    }
+    assert!((5..100).contains(&reads), "{reads}");
 }

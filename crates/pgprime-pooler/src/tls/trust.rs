@@ -1,5 +1,6 @@
 //! Which certificates of servers are trusted.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,6 +21,13 @@ pub(super) enum Trust {
     Issuer(Roots),
     /// Those, for the host that was asked for (`verify-full`).
     IssuerAndName(Roots),
+}
+
+/// The name that a certificate is to be for, where it is verified. What can be no name in a certificate is an address that
+/// no certificate is for.
+pub(crate) fn server_name(host: &str) -> ServerName<'static> {
+    let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
+    ServerName::try_from(host.to_string()).unwrap_or(nobody)
 }
 
 /// Checks servers' certificates as far as the mode asks for it.

@@ -90,6 +90,28 @@ fn who_comes_without_tls_where_it_is_required_is_told_so() {
 }
 
 #[test]
+fn a_handshake_that_is_too_long_ends() {
+    let pooler = pooler("require");
+    let mut stream = socket(pooler.port());
+    stream.write_all(&REQUEST).unwrap();
+    let mut answer = [0];
+    stream.read_exact(&mut answer).unwrap();
+    // The longest message there is, a byte in each record, and less than a third of it.
+    let mut records = Vec::new();
+    for byte in [1, 0, 0xff, 0xff].into_iter().chain([0; 20_000]) {
+        records.extend([HANDSHAKE, 3, 1, 0, 1, byte]);
+    }
+    let _ = stream.write_all(&records);
+    match stream.read(&mut answer) {
+        Ok(count) => assert_eq!(count, 0),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+    let (_, files) = tls_cluster();
+    let mut raw = Raw::tls(tls_socket(pooler.port(), files.client(None)).unwrap());
+    raw.log_in(&[("user", "app"), ("database", "db")]);
+}
+
+#[test]
 fn certificates_of_clients_are_verified() {
     let (_, files) = tls_cluster();
     let pooler = pooler("verify-full");
@@ -398,6 +420,11 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
         ),
         (with("client_tls_cert_file", &files.name("empty.crt")), "client_tls_cert_file: "),
         (with("client_tls_ca_file", &files.name("damaged.crt")), "client_tls_ca_file: "),
+        (with("client_tls_ca_file", "system"), "client_tls_ca_file: `system` lets everybody in"),
+        (
+            with("server_tls_sslmode", "verify-ca").set("server_tls_ca_file", "system"),
+            "server_tls_ca_file: `system` needs server_tls_sslmode = verify-full",
+        ),
         (with("client_tls_key_file", &files.name("ca.crt")), "client_tls_key_file: "),
         (
             with("client_tls_key_file", &files.name("next.key")),

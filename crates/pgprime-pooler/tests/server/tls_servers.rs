@@ -151,8 +151,23 @@ fn answers_that_hide_something_are_refused() {
                 .set("server_tls_ca_file", files.name("ca.crt"))
                 .start();
             let (_, text) = pooler.refusal(&[("user", "app"), ("database", "db")]);
-            assert!(text.contains("no TLS with 127.0.0.1"), "{text}");
+            assert!(text.contains("the request for TLS"), "{text}");
         }
+    }
+}
+
+#[test]
+fn answers_that_hide_something_lead_to_no_login_in_the_clear() {
+    for answer in [&b"SN"[..], b"NR\0\0\0\x08\0\0\0\0", b"E\0\0\0\x05\0", b"X"] {
+        let fake = FakeServer::start(move |number| match number {
+            0 => vec![Step::Startup, Step::Send(answer.to_vec()), Step::Linger],
+            // Who comes again in the clear would be let in.
+            _ => vec![Step::Startup, Step::Send(login_reply()), Step::Serve],
+        });
+        let entry = fake.entry();
+        let pooler = Setup::new().database_at("db", &entry).set("server_tls_sslmode", "prefer").start();
+        let (_, text) = pooler.refusal(&[("user", "app"), ("database", "db")]);
+        assert!(text.contains("the request for TLS"), "{text}");
     }
 }
 

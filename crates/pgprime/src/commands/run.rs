@@ -1,5 +1,6 @@
 //! `pgprime run`: the whole system from one configuration, or from the database's URL alone.
 
+mod interface;
 mod options;
 mod parts;
 mod recorder;

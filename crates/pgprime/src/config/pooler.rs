@@ -20,6 +20,11 @@ const SETTINGS: [(&str, &str); 6] = [
     ("ignore_startup_parameters", "extra_float_digits"),
 ];
 
+/// The setting that says what TLS is spoken with servers.
+const MODE: &str = "server_tls_sslmode";
+/// Its values, the laxest first.
+const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
 /// The word for the operating system's certificates in the place of a file.
 const SYSTEM_ROOTS: &str = "system";
 
@@ -49,7 +54,9 @@ impl PoolerSection {
             if !(self.settings.is_empty() && self.databases.is_empty() && self.users.is_empty()) {
                 bail!("[pooler]: give either ini or the settings themselves");
             }
-            return Ok(Config::load(&beside(origin, ini))?);
+            let mut config = Config::load(&beside(origin, ini))?;
+            config.warnings.extend(url.and_then(|url| laxness(&config.settings, url)));
+            return Ok(config);
         }
         let mut config = Config::from_entries(&self.entries()?, origin)?;
         // Beside the file, as all paths in it.
@@ -64,6 +71,16 @@ impl PoolerSection {
         if config.databases.is_empty() && config.auto_database.is_none() {
             let url = url.context("set DATABASE_URL, or [database] url, or [pooler.databases]")?;
             self.take_target(&mut config, url)?;
+        } else if let Some(url) = url.filter(|_| !self.settings.contains_key(MODE)) {
+            // Who wants the database's certificate verified wants it here, too.
+            let open =
+                "nothing else says what TLS the pooler's servers must speak: set [pooler] server_tls_sslmode";
+            let target =
+                pgprime_client::Target::parse(url).map_err(|error| anyhow::anyhow!("{error}; {open}"))?;
+            if let Some(demand) = target.demands.iter().find(|demand| demand.contains('=')) {
+                bail!("DATABASE_URL has {demand}, which the pooler cannot do; {open}");
+            }
+            self.take_tls(&mut config.settings, &target.tls)?;
         }
         Ok(config)
     }
@@ -72,7 +89,7 @@ impl PoolerSection {
     fn take_tls(&self, settings: &mut Settings, tls: &TargetTls) -> anyhow::Result<()> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         for (name, value) in [
-            ("server_tls_sslmode", Some(tls.mode.to_owned())),
+            (MODE, Some(tls.mode.to_owned())),
             ("server_tls_ca_file", path(&tls.roots)),
             ("server_tls_cert_file", path(&tls.certificate)),
             ("server_tls_key_file", path(&tls.key)),
@@ -132,6 +149,19 @@ impl PoolerSection {
     }
 }
 
+/// A warning where the pooler's own file asks less of servers than the database's URL does.
+fn laxness(settings: &Settings, url: &str) -> Option<String> {
+    let wanted = pgprime_client::Target::parse(url).ok()?.tls.mode;
+    let given = settings.server_tls_sslmode.as_str();
+    let rank = |mode: &str| MODES.iter().position(|known| *known == mode);
+    // `allow` and `prefer` are the same to an attacker.
+    (rank(wanted) > rank(given) && wanted != "prefer" && wanted != "allow").then(|| {
+        format!(
+            "DATABASE_URL has sslmode={wanted}, but the pooler connects with {MODE} = {given}, as its own file has it"
+        )
+    })
+}
+
 /// The settings that name a file.
 fn files(settings: &mut Settings) -> [Option<&mut PathBuf>; 7] {
     [
@@ -161,6 +191,15 @@ impl Target {
         let needs = "the pooler cannot be configured by DATABASE_URL alone: set [pooler.databases]";
         let parsed =
             pgprime_client::Target::parse(url).map_err(|error| anyhow::anyhow!("{needs} ({error})"))?;
+        if let Some(demand) = parsed.demands.first() {
+            bail!(
+                "{needs}, or leave out `{demand}`, which the pooler cannot do{}",
+                match *demand {
+                    "hostaddr" => " (`host` may be an address)",
+                    _ => "",
+                }
+            );
+        }
         let differ = parsed.hosts.windows(2).any(|pair| pair[0].1 != pair[1].1);
         if parsed.hosts.len() > 1 && (differ || parsed.is_choosy) {
             bail!("{needs} (it names several servers, of which the pooler cannot choose)");
@@ -285,6 +324,47 @@ mod tests {
         assert_eq!(certified.settings.server_tls_key_file, Some("/k".into()));
     }
 
+    const DATABASES: &str = "[databases]\none = 'host=h'";
+
+    #[test]
+    fn the_urls_tls_is_for_declared_databases_too() {
+        let mode = |text: &str, parameters: &str| {
+            let url = format!("postgresql://app:x@db.example/insurance?{parameters}");
+            let settings = config(text, Some(&url)).unwrap().settings;
+            (settings.server_tls_sslmode, settings.server_tls_ca_file)
+        };
+        let ca = Some(PathBuf::from("/ca.crt"));
+        assert_eq!(mode(DATABASES, "sslmode=verify-full&sslrootcert=/ca.crt"), ("verify-full".into(), ca));
+        assert_eq!(mode(DATABASES, "options=-cjit%3Doff"), ("prefer".into(), None));
+        // What the settings say themselves holds.
+        let own = format!("server_tls_sslmode = 'require'\n{DATABASES}");
+        assert_eq!(mode(&own, "sslmode=verify-full"), ("require".into(), None));
+        assert_eq!(mode(&own, "sslmode=verify-ca&channel_binding=require"), ("require".into(), None));
+        assert_eq!(config(DATABASES, None).unwrap().settings.server_tls_sslmode, "prefer");
+    }
+
+    #[test]
+    fn an_ini_that_is_laxer_than_the_url_is_warned_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |ini: &str, parameters: &str, warned: bool| {
+            let path = dir.path().join("pooler.ini");
+            std::fs::write(&path, format!("[databases]\none = host=h\n[pgbouncer]\n{ini}\n")).unwrap();
+            let url = format!("postgresql://app:x@h/x?{parameters}");
+            let text = format!("ini = '{}'", path.display());
+            let warnings = config(&text, Some(&url)).unwrap().warnings;
+            assert_eq!(
+                warnings.iter().any(|text| text.contains("DATABASE_URL")),
+                warned,
+                "{ini} {warnings:?}"
+            );
+        };
+        check("", "sslmode=verify-full", true);
+        check("", "sslmode=prefer", false);
+        check("server_tls_sslmode = require", "sslmode=require", false);
+        check("server_tls_sslmode = require", "sslmode=verify-full", true);
+        check("server_tls_sslmode = disable", "", false);
+    }
+
     #[test]
     fn what_cannot_work_says_so() {
         for (text, url, words) in [
@@ -295,6 +375,17 @@ mod tests {
             ("", Some("postgresql://a:b@h1:1,h2:2/x"), "several servers"),
             ("", Some("postgresql://a:b@h1,h2/x?target_session_attrs=read-write"), "several servers"),
             ("", Some("postgresql://a:b@h/x?sslmode=sometimes"), "`sslmode` is not usable"),
+            ("", Some("postgresql://a:b@h/x?channel_binding=require"), "leave out `channel_binding=require`"),
+            ("", Some("postgresql://a:b@h/x?hostaddr=10.0.0.5"), "`host` may be an address"),
+            ("", Some("postgresql://a:b@h/x?options=-cjit%3Doff"), "leave out `options`"),
+            (
+                "",
+                Some("postgresql://a:b@h/x?sslmode=require&sslnegotiation=direct"),
+                "leave out `sslnegotiation=direct`",
+            ),
+            ("", Some("postgresql://a:b@h/x?sslmode=verify-ca"), "`sslmode=verify-ca` needs `sslrootcert`"),
+            (DATABASES, Some("postgresql://a:b@h/x?channel_binding=require"), "server_tls_sslmode"),
+            (DATABASES, Some("postgresql://a:b@h/x?sslmode=verify-ca"), "set [pooler] server_tls_sslmode"),
             ("default_pol_size = 1", None, "default_pool_size"),
             ("ini = 'a.ini'\npool_mode = 'session'", None, "either ini"),
             ("ini = 'no-such.ini'", None, "/etc/no-such.ini"),

@@ -160,11 +160,16 @@ fn the_database_comes_up_after_the_pooler() {
     cluster.primary().stop(StopMode::Fast).unwrap();
     let impatient = Setup::new().database(cluster.primary(), "postgres", "").set("server_login_retry", "1");
     let patient = impatient.clone().set("server_login_retry", "60");
+    let hurried = Pooler::start(patient.clone().set("query_wait_timeout", "1"));
     let (impatient, patient) = (Pooler::start(impatient), Pooler::start(patient));
     run(async {
         // One tells the client that nobody is there, the other lets it wait.
         let refused = Client::connect(&impatient.conninfo("postgres")).await;
         assert_eq!(sqlstate(refused), "08001");
+        // Whoever has waited for long enough hears the same, and nothing of pools that are too small.
+        let given_up = Client::connect(&hurried.conninfo("postgres")).await.err().unwrap();
+        let said = given_up.as_db_error().unwrap().message().to_owned();
+        assert!(said.contains("login has been failing") && !said.contains("raise"), "{said}");
         let waiting = async {
             let client = patient.connect("postgres").await;
             assert_eq!(client.value("SELECT 'at last'").await.unwrap(), "at last");

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pgprime_cluster::free_port;
 
-use crate::harness::{cluster, stderr_of};
+use crate::harness::{Pooler, Setup, cluster, stderr_of};
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
@@ -16,6 +16,8 @@ fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .env_remove("DATABASE_URL")
         .env_remove("PGPRIME_POOLER_URL")
+        .env_remove("PGPRIME_PGBOUNCER_URL")
+        .env_remove("PGPRIME_CONFIG")
         .stdin(Stdio::null());
     command
 }
@@ -95,4 +97,47 @@ fn watching_prints_a_line_for_each_look_until_it_is_interrupted() {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     let status = child.wait().unwrap();
     assert!(status.code().is_some_and(|code| code < 2), "{status:?}");
+}
+
+/// The report on the pooler: what is found of it, and what is said beside the report.
+fn pooler_up(arguments: &[&str]) -> (Option<String>, String) {
+    let output = health(&[arguments, &["--json"]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["id"] == "pooler.up");
+    (check.map(|check| check["status"].as_str().unwrap().to_owned()), stderr_of(&output))
+}
+
+#[test]
+fn database_and_pooler_of_the_configuration() {
+    let (node, database) = (cluster().primary(), cluster().test_database("health").unwrap());
+    let pooler = Pooler::start(Setup::new().database(node, &database, "").set("stats_users", "watcher"));
+    let (url, port) = (node.url(&database), pooler.port());
+    let found = |text: &str, more: &[&str]| {
+        let file = config(text);
+        pooler_up(&[&["--config", file.path().to_str().unwrap()], more].concat())
+    };
+    let well = (Some("ok".to_owned()), String::new());
+    let own = format!("[database]\nurl = '{url}'\n");
+    let console = format!("postgres://postgres@127.0.0.1:{port}/pgbouncer");
+    let bouncer = format!("{own}[pgbouncer]\nurl = '{console}'\n");
+    assert_eq!(found(&bouncer, &[]), well);
+    // The built-in one, whose console is found by its settings.
+    let settings = format!("auth_type = 'trust'\nunix_socket_dir = ''\nlisten_port = {port}");
+    let built_in = format!("{own}[pooler]\n{settings}\n");
+    assert_eq!(found(&format!("{built_in}admin_users = 'postgres'"), &[]), well);
+    let folder = pooler.dir().to_str().unwrap();
+    assert_eq!(found(&built_in.replace("_dir = ''", &format!("_dir = '{folder}'")), &[]), well);
+    let (check, said) = found(&built_in, &[]);
+    assert!(check.is_none() && said.contains("stats_users"), "{check:?} {said}");
+    // Where it should be, and is not.
+    let away = format!("[pooler]\nlisten_port = {}\nunix_socket_dir = ''\n", free_port());
+    let (check, said) = found(&format!("{own}{away}auth_type = 'any'\nstats_users = 's'"), &[]);
+    assert_eq!((check.as_deref(), said.as_str()), (Some("critical"), ""));
+    // One that was named counts more, and another database has nothing to do with it.
+    assert_eq!(found(&format!("{own}{away}"), &["--pooler-url", &console]), well);
+    let other = node.url(&cluster().test_database("health").unwrap());
+    assert_eq!(found(&bouncer, &["--database-url", &other]), (None, String::new()));
+    // Without a word of a pooler nobody looks for one.
+    assert_eq!(found(&own, &[]), (None, String::new()));
 }

@@ -18,14 +18,14 @@ use tempfile::TempDir;
 use crate::harness::{cluster, psql, stderr_of, wait_until};
 
 /// A system that runs. Ended with SIGQUIT when dropped; its log is shown when the test has failed.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     dir: TempDir,
     pooler_port: u16,
     api: String,
 }
 
-fn command(url: Option<&str>) -> Command {
+pub(crate) fn command(url: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
     for name in ["DATABASE_URL", "DATABASE_READ_URL", "REDIS_URL", "PGPRIME_CONFIG", "PGPRIME_PGBOUNCER_URL"]
     {
@@ -37,35 +37,44 @@ fn command(url: Option<&str>) -> Command {
 
 impl Running {
     /// Starts it with this configuration, beside which files may lie.
-    fn start(url: Option<&str>, config: Option<&str>, more: &[&str]) -> Self {
+    pub(crate) fn start(url: Option<&str>, config: Option<&str>, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pooler_port = free_port();
-        let log = File::create(dir.path().join("log")).unwrap();
         let mut command = command(url);
         command.args(["--listen", "127.0.0.1:0", "--pooler-port", &pooler_port.to_string()]).args(more);
-        command.arg("--state").arg(dir.path().join("state")).current_dir(dir.path());
         if let Some(config) = config {
             std::fs::write(dir.path().join("pgprime.toml"), config).unwrap();
         }
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let mut running = Self { child, dir, pooler_port, api: String::new() };
-        wait_until("the interface is there", || {
-            let ended = running.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it has ended: {}", running.log());
-            let log = running.log();
-            let address = log.split("dashboard=\"http://").nth(1).and_then(|rest| rest.split('"').next());
-            running.api = address.unwrap_or_default().to_owned();
-            !running.api.is_empty()
-        });
+        let mut running = Self::launch(command, dir, pooler_port);
+        running.wait_for_interface();
         running
     }
 
-    fn log(&self) -> String {
+    /// Starts this command in the folder, where it keeps its histories and finds its configuration.
+    pub(crate) fn launch(mut command: Command, dir: TempDir, pooler_port: u16) -> Self {
+        let log = File::create(dir.path().join("log")).unwrap();
+        command.arg("--state").arg(dir.path().join("state")).current_dir(dir.path());
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Self { child, dir, pooler_port, api: String::new() }
+    }
+
+    pub(crate) fn wait_for_interface(&mut self) {
+        wait_until("the interface is there", || {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it has ended: {}", self.log());
+            let log = self.log();
+            let address = log.split("dashboard=\"http://").nth(1).and_then(|rest| rest.split('"').next());
+            self.api = address.unwrap_or_default().to_owned();
+            !self.api.is_empty()
+        });
+    }
+
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
     /// Status and body.
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.api).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.api);
         stream.write_all(request.as_bytes()).unwrap();
@@ -82,12 +91,21 @@ impl Running {
     }
 
     /// The status of a check, once there was a look.
-    fn check(&self, id: &str) -> Option<String> {
+    pub(crate) fn check(&self, id: &str) -> Option<String> {
         let (status, body) = self.get("/api/v1/monitoring/health");
         let report: Value = serde_json::from_str(&body).unwrap();
         let checks = report["checks"].as_array().filter(|_| status == 200)?;
         let check = checks.iter().find(|check| check["id"] == id)?;
         Some(check["status"].as_str()?.to_owned())
+    }
+
+    /// Where REST is, as host and port.
+    pub(crate) fn api(&self) -> &str {
+        &self.api
+    }
+
+    pub(crate) fn pooler_port(&self) -> u16 {
+        self.pooler_port
     }
 
     fn signal(&self, signal: Signal) {
@@ -253,24 +271,61 @@ fn a_pooler_elsewhere_is_watched_over_its_console() {
     wait_until("the pooler is missed", || running.check("pooler.up").as_deref() == Some("critical"));
 }
 
+/// A rule by which the size of any database is an alert, at the first look.
+const ANY_SIZE: &str = "[health]\ninterval = '1s'\n[health.thresholds]\n\"disk.database_bytes\" = { critical = 1 }\n\
+    [[alerts.rules]]\ncheck = 'disk.database_bytes'\nseverity = 'critical'\nfor = '0s'\n";
+
 #[test]
-fn applications_are_served_although_nothing_can_be_watched() {
+fn applications_are_served_and_alerts_told_although_there_is_no_dashboard() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let database = cluster().test_database("run").unwrap();
     let url = cluster().primary().url(&database);
-    let log = File::create(dir.path().join("log")).unwrap();
+    std::fs::write(dir.path().join("pgprime.toml"), ANY_SIZE).unwrap();
     let mut command = command(Some(&url));
-    command.args(["--listen", &taken.local_addr().unwrap().to_string(), "--pooler-port", &port.to_string()]);
-    command.arg("--state").arg(dir.path()).current_dir(dir.path());
-    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    let running = Running { child, dir, pooler_port: port, api: String::new() };
+    let address = taken.local_addr().unwrap().to_string();
+    command.args(["--listen", &address, "--pooler-port", &port.to_string()]);
+    let mut running = Running::launch(command, dir, port);
     let through = url.replace(&format!(":{}/", cluster().primary().port()), &format!(":{port}/"));
     wait_until("the pooler serves", || {
         psql().args(["-c", "SELECT 1", &through]).output().unwrap().status.success()
     });
+    wait_until("people are told", || running.log().contains("alert: "));
     let log = running.log();
-    assert!(log.contains("nothing is watched") && log.matches("in use").count() == 1, "{log}");
+    assert!(log.contains("there are no REST and dashboard") && log.contains("in use"), "{log}");
+
+    // Its place is taken as soon as it is free.
+    drop(taken);
+    running.wait_for_interface();
+    assert_eq!(running.api, address);
+    assert_eq!(running.check("database.up").as_deref(), Some("ok"));
+    assert_eq!(running.log().matches("in use").count(), 1, "{}", running.log());
+}
+
+#[test]
+fn what_only_watches_does_so_without_a_dashboard() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    std::fs::write(dir.path().join("pgprime.toml"), ANY_SIZE).unwrap();
+    let database = cluster().test_database("run").unwrap();
+    let mut command = command(Some(&cluster().primary().url(&database)));
+    command.args(["--no-pooler", "--listen", &taken.local_addr().unwrap().to_string()]);
+    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let mut running = Running::launch(command, dir, 0);
+    let mut message = [0; 256];
+    let heard: Vec<String> = (0..2)
+        .map(|_| {
+            let length = manager.recv(&mut message).unwrap();
+            String::from_utf8_lossy(&message[..length]).into_owned()
+        })
+        .collect();
+    assert!(heard.iter().any(|heard| heard.starts_with("STATUS=without REST")), "{heard:?}");
+    assert!(heard.iter().any(|heard| heard == "READY=1\n"), "{heard:?}");
+    wait_until("people are told", || running.log().contains("alert: "));
+    running.signal(Signal::SIGTERM);
+    assert!(running.ended().success(), "{}", running.log());
 }
 
 /// A file of `deploy/`, for this machine only.
@@ -304,12 +359,10 @@ fn a_service_manager_hears_when_clients_are_accepted() {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let log = File::create(dir.path().join("log")).unwrap();
     let mut command = command(Some(&cluster().primary().url(&database)));
-    command.args(["--listen", "127.0.0.1:0", "--pooler-port", &port.to_string(), "--state"]).arg(dir.path());
-    command.env("NOTIFY_SOCKET", dir.path().join("notify")).current_dir(dir.path());
-    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    let running = Running { child, dir, pooler_port: port, api: String::new() };
+    command.args(["--listen", "127.0.0.1:0", "--pooler-port", &port.to_string()]);
+    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let running = Running::launch(command, dir, port);
     let mut message = [0; 64];
     let length = manager.recv(&mut message).unwrap();
     assert_eq!(&message[..length], b"READY=1\n");
@@ -323,16 +376,29 @@ fn what_cannot_work_is_said_before_anything_starts() {
         (None, "", "which database?"),
         (Some("nonsense"), "", "DATABASE_URL"),
         (Some(url), "", "the database itself"),
-        (Some(url), "[pooler]\npol_mode = 'session'", "pool_mode"),
+        (
+            Some(url),
+            "[pooler]\npol_mode = 'session'",
+            "pgprime.toml:2: there is no setting \"pol_mode\"; did you mean pool_mode?",
+        ),
+        (
+            Some(url),
+            "[pooler]\nenabled = false\n[health]\nintervall = '1s'",
+            "pgprime.toml:4: unknown field `intervall`",
+        ),
         (Some(url), "[poler]", "unknown field `poler`"),
         (Some(url), "[pooler]\nenabled = false\n[api]\nlisten = '0.0.0.0:8000'", "pgprime token"),
         (
             Some(url),
             "[pooler]\nenabled = false\n[health.thresholds]\n\"conections.used\" = { warning = 1 }",
-            "conections",
+            "pgprime.toml:4: [health] there is no check \"conections.used\"",
         ),
-        (Some(url), "[pooler]\nenabled = false\n[[alerts.rules]]\ncheck = 'x'\nseverity = 'critical'", "x"),
-        (Some(url), "[pooler]\nenabled = false\n[[views]]\nname = 'v'", "v"),
+        (
+            Some(url),
+            "[pooler]\nenabled = false\n[[alerts.rules]]\ncheck = 'x'\nseverity = 'critical'",
+            "pgprime.toml:4: [[alerts.rules]] x: ",
+        ),
+        (Some(url), "[pooler]\nenabled = false\n[[views]]\nname = 'v'", "pgprime.toml:4: [[views]] v: "),
     ] {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("pgprime.toml"), config).unwrap();

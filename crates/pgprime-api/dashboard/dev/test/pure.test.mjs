@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as format from '../../lib/format.js';
 import { byGroup, countByStatus, staleReason, trendDirection, trendText, verdict, worstFirst } from '../../lib/health.js';
-import { carried, customRange, formatRoute, parseRoute, rangeOf } from '../../lib/route.js';
+import { carried, customRange, formatRoute, parseRoute, rangeOf, timesOf } from '../../lib/route.js';
 import { filtered, formatSort, nextSort, parseSort, sorted, toCsv, toJson } from '../../lib/rows.js';
 import { ofPooler, OVERVIEW_CHARTS, pointsOf, seriesNames } from '../../lib/series.js';
 import { sparkPath } from '../../lib/spark.js';
 import { oneLine, sqlTokens } from '../../lib/sql_tokens.js';
+import { viewStatus } from '../../lib/views.js';
 
 /** @param {(input: any) => unknown} of @param {[any, unknown][]} cases */
 function table(of, cases) {
@@ -169,6 +170,61 @@ test('rows sorted: unknown last either way, numbers within names by value', () =
     'numbers begin with the largest',
   );
   assert.equal(formatSort(nextSort({ key: 'name', isDescending: false }, COLUMNS[0])), 'name:desc');
+});
+
+test('rows sorted by an order of their own', () => {
+  const ranked = [{ ...COLUMNS[0], order: (row) => row.calls }];
+  assert.deepEqual(
+    sorted(ROWS, ranked, { key: 'name', isDescending: false }).map(({ name }) => name),
+    ['b10', 'a', 'b9'],
+  );
+});
+
+test('a range as the interface has it', () => {
+  assert.deepEqual(timesOf({ name: '6h', from: 0, to: 21_600 }), { since: '6h' });
+  assert.deepEqual(timesOf({ name: 'custom', from: 0, to: 60 }), {
+    since: '1970-01-01T00:00:00Z',
+    until: '1970-01-01T00:01:00Z',
+  });
+});
+
+test('zero without a sign', () => {
+  assert.equal(format.number(-0), '0');
+  assert.equal(format.perSecond(-0), '0/s');
+});
+
+test('values of any shape', () => {
+  const cases = [
+    [['year', 2023], '2023'],
+    [['policies', 2023], '2,023'],
+    [['paid', 12_345], '12,345'],
+    [['sum', '35712632.25'], '35,712,632.25'],
+    [['sum', '-1234567.50'], '-1,234,567.50'],
+    [['name', '1.2.3'], '1.2.3'],
+    [['blocks', [{ pid: 7, blocks: [{ pid: 8 }, { pid: 9, blocks: [] }] }, { pid: 10 }]], '7 (and so 8, 9), 10'],
+    [['more', { read_ms: 5, of: 'x' }], 'read ms: 5; of: x'],
+    [['is_own', false], 'no'],
+    [['none', []], '–'],
+    [['none', ''], '–'],
+  ];
+  for (const [[key, value], expected] of cases) assert.equal(format.anything(key, value), expected, key);
+});
+
+test('views: what is due is not fresh', () => {
+  const there = { exists: true, is_populated: true, failures: 0, changes: { kind: 'rows', rows: 5 } };
+  table(viewStatus, [
+    [{ exists: false }, ['critical', 'Not there']],
+    [{ ...there, is_failing: true, failures: 6 }, ['critical', 'Failing: 6 times']],
+    [{ ...there, is_populated: false }, ['warning', 'Empty']],
+    [{ ...there, failures: 1 }, ['warning', '1 failure']],
+    [{ ...there, next: { action: 'refresh', reason: 'age' } }, ['warning', 'Too old']],
+    [{ ...there, next: { action: 'refresh', reason: 'schedule' } }, ['pending', 'Due']],
+    [{ ...there, next: { action: 'wait', because: { reason: 'pressure' } } }, ['warning', 'Held back']],
+    [{ ...there, next: { action: 'wait', because: { reason: 'not_due' } } }, ['ok', 'Fresh enough']],
+    [{ ...there, changes: { kind: 'rows', rows: 0 }, next: { action: 'wait' } }, ['ok', 'Up to date']],
+    [{ ...there, next: { action: 'skip' } }, ['ok', 'Up to date']],
+    [there, ['unknown', 'Not known']],
+  ]);
 });
 
 test('rows filtered by all words', () => {

@@ -23,6 +23,7 @@ fn check(id: &str, status: Status, value: f64) -> Check {
         action: (status > Status::Unknown).then(|| "raise max_connections".to_owned()),
         statement: None,
         details: Vec::new(),
+        is_tentative: false,
     }
 }
 
@@ -236,6 +237,55 @@ fn an_alert_tells_what_to_do() {
         (&"percent".into(), &"firing".into(), &"critical".into())
     );
     assert_eq!(&serde_json::from_value::<Alert>(json).unwrap(), alert);
+}
+
+#[test]
+fn text_and_statement_are_of_the_same_moment() {
+    let bad = |status, value, statement: &str| Check {
+        statement: Some(statement.to_owned()),
+        ..check("connections.used", status, value)
+    };
+    let mut alerts = Alerts::new(vec![rule(Severity::Critical, 0, 120)]);
+    let mut step = |seconds: i64, check: Check| {
+        let changes = alerts.step(at(seconds), &report(seconds, vec![check]));
+        (changes, alerts.firing().first().map(|alert| (*alert).clone()))
+    };
+    let told = |alert: &Option<Alert>| {
+        let alert = alert.as_ref().unwrap();
+        (alert.text.clone(), alert.statement.clone(), alert.is_clearing)
+    };
+    step(0, bad(Status::Critical, 95.0, "first"));
+    let (_, firing) = step(60, bad(Status::Critical, 96.0, "second"));
+    assert_eq!(told(&firing), ("96 % are in use".to_owned(), Some("second".to_owned()), false));
+    let without = Check { action: None, ..check("connections.used", Status::Critical, 97.0) };
+    let (_, firing) = step(120, without);
+    assert_eq!((told(&firing).1, firing.unwrap().action), (None, None));
+    let well = || Check { action: None, ..check("connections.used", Status::Ok, 50.0) };
+    let (_, firing) = step(180, well());
+    assert_eq!(told(&firing), ("50 % are in use".to_owned(), None, true));
+    let (_, firing) = step(240, bad(Status::Critical, 98.0, "third"));
+    assert_eq!(told(&firing), ("98 % are in use".to_owned(), Some("third".to_owned()), false));
+    // What is left is a warning, with a statement of its own.
+    step(300, bad(Status::Warning, 81.0, "of the warning"));
+    let (changes, firing) = step(420, bad(Status::Warning, 81.0, "of the warning"));
+    assert_eq!((changes[0].kind, firing), (ChangeKind::Resolved, None));
+    let alert = &changes[0].alert;
+    assert_eq!((&alert.action, &alert.statement, alert.is_clearing), (&None, &None, false));
+}
+
+/// "None in the past three minutes" does not end an alert of the past hour.
+#[test]
+fn what_was_not_seen_for_long_enough_calls_nothing_off() {
+    let mut alerts = Alerts::new(vec![rule(Severity::Warning, 0, 60)]);
+    let mut step =
+        |minute: i64, check: Check| alerts.step(at(minute * 60), &report(minute * 60, vec![check])).len();
+    assert_eq!(step(0, check("connections.used", Status::Warning, 84.0)), 1);
+    for minute in 1..30 {
+        let young = Check { is_tentative: true, ..check("connections.used", Status::Ok, 0.0) };
+        assert_eq!(step(minute, young), 0);
+    }
+    assert_eq!(step(30, check("connections.used", Status::Ok, 0.0)), 0);
+    assert_eq!(step(31, check("connections.used", Status::Ok, 0.0)), 1);
 }
 
 #[test]

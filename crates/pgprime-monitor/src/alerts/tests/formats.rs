@@ -76,14 +76,15 @@ fn webhook() {
                 "value": 40.0,
                 "unit": "percent",
                 "threshold": 90.0,
-                "action": "find out <who> holds them & why",
-                "statement": STATEMENT,
+                "action": null,
+                "statement": null,
                 "since": "2025-11-23T09:00:00Z",
                 "fired_at": "2025-11-23T09:01:00Z",
                 "last_at": "2025-11-23T09:10:00Z",
                 "resolved_at": "2025-11-23T09:10:00Z",
                 "fired_within_hour": 1,
                 "is_suppressed": false,
+                "is_clearing": false,
             },
             keyed_fired,
         ],
@@ -118,7 +119,11 @@ fn slack() {
 
 #[test]
 fn alertmanager() {
-    let alert = |ends: &str, summary: &str, description: &str| {
+    let alert = |ends: &str, summary: &str, description: &str, statement: Option<&str>| {
+        let mut annotations = json!({"summary": summary, "description": description});
+        if let Some(statement) = statement {
+            annotations["statement"] = json!(statement);
+        }
         json!({
             "labels": {
                 "alertname": "connections.used.critical",
@@ -126,7 +131,7 @@ fn alertmanager() {
                 "severity": "critical",
                 "source": "insurance at db1",
             },
-            "annotations": {"summary": summary, "description": description, "statement": STATEMENT},
+            "annotations": annotations,
             "startsAt": "2025-11-23T09:00:00Z",
             "endsAt": ends,
             "generatorURL": "https://db.example.com/alerts",
@@ -136,8 +141,8 @@ fn alertmanager() {
     let lasted = "It lasted 10 min, from 2025-11-23 09:00:00 UTC\nValue: 40 %, threshold 90 %";
     let expected = json!([
         // Four repeats after the message.
-        alert("2025-11-23T09:15:40Z", HEADLINE, &DETAILS.join("\n")),
-        alert("2025-11-23T09:10:00Z", over, lasted),
+        alert("2025-11-23T09:15:40Z", HEADLINE, &DETAILS.join("\n"), Some(STATEMENT)),
+        alert("2025-11-23T09:10:00Z", over, lasted, None),
     ]);
     assert_eq!(body(ChannelKind::Alertmanager, vec![fired(), resolved()]), [expected]);
 }

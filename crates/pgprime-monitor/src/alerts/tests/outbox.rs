@@ -92,6 +92,13 @@ fn what_still_fires_is_said_again_and_suppressed_alerts_are_not() {
     let mut suppressed = source.firing();
     suppressed[0].is_suppressed = true;
     assert_eq!(outbox.next(&channel, GROUP_WAIT, at(again), &suppressed), Next::Idle(None));
+    // Well again, though not for long enough to say so.
+    let mut clearing = source.firing();
+    clearing[0].is_clearing = true;
+    assert_eq!(outbox.next(&channel, GROUP_WAIT, at(again), &clearing), Next::Idle(None));
+    let alertmanager = Channel { kind: ChannelKind::Alertmanager, ..channel.clone() };
+    let due = outbox.clone().next(&alertmanager, GROUP_WAIT, at(again), &clearing);
+    assert_ne!(due, Next::Idle(None), "what it does not hear of it takes for resolved");
     assert_eq!(sent(&mut outbox, &channel, again, &source.firing()), None, "with what changes at that time");
     let (notices, _) = sent(&mut outbox, &channel, again + 10, &source.firing()).unwrap();
     assert_eq!(notices, [(NoticeKind::Repeated, "connections.used".to_owned())]);

@@ -159,6 +159,7 @@ pub(super) fn report(at: Timestamp, statuses: &[(&str, Status, f64)]) -> HealthR
         action: Some("find out <who> holds them & why".to_owned()),
         statement: Some("SELECT usename, count(*) FROM pg_stat_activity GROUP BY 1".to_owned()),
         details: Vec::new(),
+        is_tentative: false,
     };
     HealthReport {
         taken_at: at,

@@ -1,6 +1,5 @@
 //! What is asked directly: each statement in a transaction of its own, that changes nothing and has limits.
 
-use pgprime_capacity::postgres::LiveSetting;
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::GatherError;
@@ -21,23 +20,6 @@ pub(super) struct Catalog {
     pub(super) has_statements: bool,
     /// Materialized views.
     pub(super) materialized: u64,
-}
-
-pub(super) async fn settings(client: &Client) -> Result<Vec<LiveSetting>, GatherError> {
-    let parse = |rows: &[Row]| rows.iter().map(setting).collect();
-    let found = ask(client, "settings", include_str!("../../../sql/checklist_settings.sql"), parse).await?;
-    Ok(found.unwrap_or_default())
-}
-
-fn setting(row: &Row) -> Result<LiveSetting, Error> {
-    Ok(LiveSetting {
-        name: row.try_get("name")?,
-        setting: row.try_get("setting")?,
-        unit: row.try_get("unit")?,
-        source: row.try_get("source")?,
-        context: row.try_get("context")?,
-        pending_restart: row.try_get("pending_restart")?,
-    })
 }
 
 pub(super) async fn catalog(client: &Client) -> Result<Section<Catalog>, GatherError> {
@@ -63,11 +45,14 @@ pub(super) async fn counters(client: &Client, version_major: u32) -> Result<Sect
         .replace("{requested}", requested);
     ask(client, "temporary files and checkpoints", &sql, |rows| {
         let Some(row) = rows.first() else { return Ok(Counters::default()) };
+        let at_s: f64 = row.try_get("at_s")?;
         Ok(Counters {
             temp_files: count(row, "temp_files")?,
             temp_bytes: count(row, "temp_bytes")?,
             checkpoints_timed: count(row, "timed")?,
             checkpoints_requested: count(row, "requested")?,
+            checkpoints_counted_s: row.try_get::<_, Option<f64>>("reset_s")?.map(|reset_s| at_s - reset_s),
+            loaded_s: at_s - row.try_get::<_, f64>("loaded_s")?,
         })
     })
     .await

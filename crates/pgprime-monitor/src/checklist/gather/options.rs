@@ -16,6 +16,9 @@ pub struct GatherOptions<'a> {
     pub machine: Hardware,
     /// Where the server is: of this machine, what is not stated is found out.
     pub place: Place,
+    /// A new connection to the same database, opened without options: it has the settings that an application's connections
+    /// have, where the one that gathers is of a pool with settings of its own. Default: the one that gathers.
+    pub fresh: Option<&'a Client>,
     /// The console of the pooler in front.
     pub console: Option<&'a Client>,
     /// What is known of that pooler already, where its console is not at hand.
@@ -31,6 +34,7 @@ impl Default for GatherOptions<'_> {
         Self {
             machine: Hardware::default(),
             place: Place::Elsewhere,
+            fresh: None,
             console: None,
             pooler: None,
             running: None,

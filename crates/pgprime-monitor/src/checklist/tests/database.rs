@@ -63,7 +63,7 @@ fn shares_of_memory() {
         assert_eq!(item.needs_restart, verdict == Verdict::NotMet && name == "shared_buffers", "{item:?}");
     }
     let item = found("database.shared_buffers", |evidence| set(evidence, "shared_buffers", "16384"));
-    expect(&item, Verdict::NotMet, "128 MB is 0.8 % of 16 GB");
+    expect(&item, Verdict::NotMet, "128 MiB is 0.8 % of 16.0 GiB");
     expect_fix(&item, FixKind::Sql, "ALTER SYSTEM SET shared_buffers = '4GB';");
     let item = found("database.shared_buffers", |evidence| evidence.machine.memory_bytes = None);
     assert!(item.verdict == Verdict::CannotTell && item.why.contains("--memory"), "{item:?}");
@@ -73,20 +73,58 @@ fn shares_of_memory() {
 
 #[test]
 fn where_a_value_comes_from_decides_what_changes_it() {
-    for (source, kind, said) in [
-        ("default", FixKind::Sql, "ALTER SYSTEM SET random_page_cost = '1.1';"),
-        ("database", FixKind::Sql, "ALTER DATABASE \"app\" RESET random_page_cost;"),
-        ("user", FixKind::Sql, "ALTER ROLE \"monitor\" RESET random_page_cost;"),
-        ("database user", FixKind::Sql, "ALTER ROLE \"monitor\" IN DATABASE \"app\" RESET random_page_cost;"),
-        ("command line", FixKind::Advice, "set by its command line"),
+    let beneath = |value: &'static str| Some(setting("random_page_cost", value, None));
+    for (source, beneath, kind, said, fix) in [
+        ("default", None, FixKind::Sql, "4 rather than 1.1", "ALTER SYSTEM SET random_page_cost = '1.1';"),
+        // What is not known or will not do is replaced.
+        (
+            "database",
+            None,
+            FixKind::Sql,
+            "in this database",
+            "ALTER DATABASE \"app\" SET random_page_cost = '1.1';",
+        ),
+        (
+            "database",
+            beneath("4"),
+            FixKind::Sql,
+            "in this database",
+            "ALTER DATABASE \"app\" SET random_page_cost",
+        ),
+        (
+            "database",
+            beneath("1.2"),
+            FixKind::Sql,
+            "in this database",
+            "ALTER DATABASE \"app\" RESET random_page_cost;",
+        ),
+        ("global", beneath("1.2"), FixKind::Sql, "for all roles", "ALTER ROLE ALL RESET random_page_cost;"),
+        (
+            "user",
+            None,
+            FixKind::Sql,
+            "for the role monitor",
+            "ALTER ROLE \"monitor\" SET random_page_cost = '1.1';",
+        ),
+        (
+            "database user",
+            None,
+            FixKind::Sql,
+            "for the role monitor in this database",
+            "ALTER ROLE \"monitor\" IN DATABASE \"app\" SET random_page_cost = '1.1';",
+        ),
+        ("command line", None, FixKind::Advice, "4 rather than 1.1", "set by its command line"),
     ] {
         let item = found("database.random_page_cost", |evidence| {
             set(evidence, "random_page_cost", "4");
             evidence.settings.iter_mut().for_each(|setting| setting.source = source.to_owned());
+            evidence.beneath.extend(beneath);
         });
+        expect(&item, Verdict::NotMet, said);
         let text = &item.fix.as_ref().expect("there is one").text;
         assert!(item.fix.as_ref().is_some_and(|fix| fix.kind == kind), "{item:?}");
-        assert!(text.replace('"', "").contains(&said.replace('"', "")), "{item:?}");
+        assert!(text.replace('"', "").contains(&fix.replace('"', "")), "{item:?}");
+        assert_eq!(text.contains("pg_reload_conf"), source == "default", "{item:?}");
     }
     let item = found("database.shared_buffers", |evidence| {
         set(evidence, "shared_buffers", "16384");
@@ -94,6 +132,29 @@ fn where_a_value_comes_from_decides_what_changes_it() {
     });
     expect_fix(&item, FixKind::Advice, "restart the server");
     assert!(item.needs_restart);
+}
+
+fn of_role(name: &str, value: &str, unit: Option<&str>, in_database: bool) -> RoleSetting {
+    let source = if in_database { "database user" } else { "user" };
+    let live = LiveSetting { source: source.to_owned(), ..setting(name, value, unit) };
+    RoleSetting { role: "reports".to_owned(), in_database, live }
+}
+
+#[test]
+fn what_roles_have_of_their_own_is_judged_and_named() {
+    let own = |id: &str, own: RoleSetting| found(id, |evidence| evidence.role_settings.push(own));
+    let item = own("database.parallel_query", of_role("max_parallel_workers_per_gather", "0", None, false));
+    expect(&item, Verdict::NotMet, "max_parallel_workers_per_gather is 0 rather than 4 for the role reports");
+    expect_fix(&item, FixKind::Sql, "RESET max_parallel_workers_per_gather;");
+    assert!(!item.fix.as_ref().is_some_and(|fix| fix.text.contains("pg_reload_conf")), "{item:?}");
+    let item = own("database.parallel_query", of_role("max_parallel_workers_per_gather", "1", None, true));
+    expect(&item, Verdict::Met, "the role reports has max_parallel_workers_per_gather 1");
+    let item =
+        own("database.effective_cache_size", of_role("effective_cache_size", "1000", Some("8kB"), true));
+    expect(&item, Verdict::NotMet, "for the role reports in this database");
+    // Much work_mem for a role of reports is what is recommended.
+    let item = own("database.work_mem", of_role("work_mem", "1048576", Some("kB"), false));
+    expect(&item, Verdict::Met, "the role reports has work_mem 1.0 GiB");
 }
 
 fn sorting(temp_bytes: f64, exec_ms: f64) -> Statement {
@@ -112,7 +173,7 @@ fn sorting(temp_bytes: f64, exec_ms: f64) -> Statement {
 fn work_mem_is_too_large_for_the_memory_or_too_small_for_statements() {
     let id = "database.work_mem";
     let item = found(id, |evidence| set(evidence, "work_mem", "262144"));
-    expect(&item, Verdict::NotMet, "256 MB for each sort and hash of up to 100 sessions");
+    expect(&item, Verdict::NotMet, "256 MiB for each sort and hash of up to 100 sessions");
     expect_fix(&item, FixKind::Sql, "ALTER SYSTEM SET work_mem = ");
     let mb = 1_048_576.0;
     for (work_mem, spilled, exec_ms, verdict) in [
@@ -246,16 +307,25 @@ fn checkpoints_come_by_the_clock() {
             let counters = Counters {
                 checkpoints_timed: timed,
                 checkpoints_requested: requested,
+                checkpoints_counted_s: Some(0.0),
                 ..Counters::default()
             };
             evidence.counters = Ok(counters);
         });
         assert_eq!(item.verdict, verdict, "{item:?}");
     }
-    let forced = |evidence: &mut Evidence| {
-        evidence.counters = Ok(Counters { checkpoints_requested: 50, ..Counters::default() });
+    let since = |evidence: &mut Evidence, counted_s: Option<f64>| {
+        let counters = Counters { checkpoints_requested: 50, loaded_s: 600.0, ..Counters::default() };
+        evidence.counters = Ok(Counters { checkpoints_counted_s: counted_s, ..counters });
     };
+    let forced = |evidence: &mut Evidence| since(evidence, Some(500.0));
     expect_fix(&found("database.checkpoints", forced), FixKind::Advice, "double max_wal_size");
+    // Those before the settings were changed would tell of others.
+    for counted_s in [None, Some(700.0)] {
+        let item = found("database.checkpoints", |evidence| since(evidence, counted_s));
+        expect(&item, Verdict::CannotTell, "forced: 50 of 50 checkpoints");
+        expect_fix(&item, FixKind::Sql, "SELECT pg_stat_reset_shared('bgwriter');");
+    }
     let item = found("database.checkpoints", |evidence| {
         forced(evidence);
         set(evidence, "max_wal_size", "1024");

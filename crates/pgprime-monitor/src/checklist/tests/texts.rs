@@ -22,7 +22,7 @@ fn a_report_fits_a_terminal() {
     );
     for said in [
         "\nDatabase\n",
-        "  [ ] shared_buffers is about 25 % of memory\n      128 MB is 0.8 % of 16 GB\n",
+        "  [ ] shared_buffers is about 25 % of memory\n      128 MiB is 0.8 % of 16.0 GiB\n",
         "      SQL (takes effect at a restart):\n        ALTER SYSTEM SET shared_buffers = '4GB';\n",
         "  [x] Checkpoints come by the clock\n",
         "\nNot seen\n",

@@ -1,5 +1,6 @@
 //! Tables, indexes and sizes: what changes slowly and is much to look at.
 
+use pgprime_advisor::index_review::duplicates;
 use serde::Serialize;
 use tokio_postgres::{Error, Row};
 
@@ -82,6 +83,11 @@ pub struct IndexSeen {
     pub is_valid: bool,
     /// Whether it is being built, as far as can be seen.
     pub is_built: bool,
+    /// Whether writes keep it up.
+    pub is_ready: bool,
+    /// Finds the rows that keep it from being built, where it is unique and not valid.
+    #[serde(skip)]
+    pub duplicates: Option<String>,
 }
 
 /// Indexes that were never read or are not valid.
@@ -159,9 +165,16 @@ fn old(row: &Row) -> Result<OldTable, Error> {
 
 fn indexes(rows: &[Row]) -> Result<Indexes, Error> {
     let one = |row: &Row| {
+        let table: String = get(row, "on_table")?;
+        let (keys, predicate): (Option<Vec<String>>, Option<String>) =
+            (get(row, "keys")?, get(row, "predicate")?);
+        let nulls_not_distinct: bool = get(row, "nulls_not_distinct")?;
+        let find = |keys: Vec<String>| duplicates(&table, &keys, predicate.as_deref(), nulls_not_distinct);
         Ok(IndexSeen {
             name: get(row, "name")?,
-            table: get(row, "on_table")?,
+            duplicates: keys.map(find),
+            table,
+            is_ready: get(row, "is_ready")?,
             bytes: count(row, "bytes")?,
             is_valid: get(row, "is_valid")?,
             is_built: get(row, "is_built")?,

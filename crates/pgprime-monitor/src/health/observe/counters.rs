@@ -1,6 +1,6 @@
 //! What the server counts: transactions, blocks, errors, checkpoints, ages of ids.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::{Error, Row};
 
 use super::section::Section;
@@ -10,7 +10,7 @@ use crate::health::down::Down;
 use crate::health::report::Missing;
 
 /// What a database has counted since its statistics began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
     /// Transactions committed.
     pub commits: u64,
@@ -33,7 +33,7 @@ pub struct Counters {
 }
 
 /// Checkpoints since the statistics began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoints {
     /// By the clock.
     pub timed: u64,
@@ -52,6 +52,8 @@ pub struct DatabaseIds {
     pub transaction_age: u64,
     /// The age of its oldest multixact id.
     pub multixact_age: u64,
+    /// Whether anybody may connect to it: `template0` takes nobody.
+    pub allows_connections: bool,
 }
 
 pub(super) async fn read(session: &Session<'_>) -> Result<Section<Counters>, Down> {
@@ -97,7 +99,8 @@ pub(super) async fn ids(session: &Session<'_>) -> Result<Section<Vec<DatabaseIds
     let sql = include_str!("../../../sql/health_ids.sql");
     let one = |row: &Row| {
         let (transaction_age, multixact_age) = (count(row, "transaction_age")?, count(row, "multixact_age")?);
-        Ok(DatabaseIds { name: get(row, "name")?, transaction_age, multixact_age })
+        let (name, allows_connections) = (get(row, "name")?, get(row, "allows_connections")?);
+        Ok(DatabaseIds { name, transaction_age, multixact_age, allows_connections })
     };
     session.section("ages of transaction ids", sql, &[], |rows| rows.iter().map(one).collect()).await
 }

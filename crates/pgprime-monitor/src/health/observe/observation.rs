@@ -8,6 +8,7 @@ use super::catalog::Catalog;
 use super::counters::{Checkpoints, Counters, DatabaseIds};
 use super::disk::DiskPlace;
 use super::locks::LockWait;
+use super::memory::Memory;
 use super::recent::{Recent, Sample};
 use super::replication::Replication;
 use super::section::Section;
@@ -20,6 +21,9 @@ use crate::health::report::Missing;
 pub struct Observation {
     /// The server, and who asked.
     pub server: Server,
+    /// Which server it is, in which of its lives: its system identifier with the timeline of a primary, or the place of a
+    /// replica. `None` where that could not be read.
+    pub lineage: Option<String>,
     /// How long the look took, from the first statement to the last.
     pub took: Duration,
     /// How many sessions are in which state.
@@ -70,6 +74,13 @@ impl Observation {
         self.recent.clone().with(sample, server.at_s)
     }
 
+    /// What looks after a restart have to know; `None` where it could not be told whose it is.
+    #[must_use]
+    pub fn memory(&self) -> Option<Memory> {
+        let recent = self.recent_for(&self.server);
+        Some(Memory::new(self.lineage.as_deref()?, &self.server, &self.replication.known, &recent))
+    }
+
     /// What could not be seen, each thing once.
     #[must_use]
     pub fn missing(&self) -> Vec<Missing> {
@@ -92,7 +103,18 @@ impl Observation {
             }
         }
         once.extend(self.hidden_sessions());
+        once.extend(self.unseen_damage());
         once
+    }
+
+    /// What a server without checksums does not notice.
+    fn unseen_damage(&self) -> Option<Missing> {
+        (!self.server.has_checksums).then(|| Missing {
+            what: "damaged blocks".to_owned(),
+            why: "checksums are off; pg_checksums --enable turns them on, while the server is stopped"
+                .to_owned(),
+            statement: None,
+        })
     }
 
     /// What a role without pg_monitor does not see of others.

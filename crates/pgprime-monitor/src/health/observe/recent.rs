@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::counters::{Checkpoints, Counters};
 
 /// How far back samples go, in seconds.
@@ -10,9 +12,11 @@ const SPAN_S: f64 = 3_600.0;
 const STEP_S: f64 = 5.0;
 /// An hour of them, five seconds apart.
 const SAMPLES_MAX: usize = 720;
+/// What is written down of it is this far apart, in seconds.
+const KEPT_STEP_S: f64 = 60.0;
 
 /// Counters at one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// By the server's clock, in seconds since 1970.
     pub at_s: f64,
@@ -24,8 +28,8 @@ pub struct Sample {
     pub checkpoints: Option<Checkpoints>,
 }
 
-/// Counters of the past hour, oldest first, since the server's last start.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Counters of the past hour, oldest first. Of before the server's last start there is only what the database had counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recent(VecDeque<Sample>);
 
 impl Recent {
@@ -54,20 +58,49 @@ impl Recent {
         self.0.front().map(|first| (now_s - first.at_s).max(0.0))
     }
 
-    /// The oldest counters since the same reset, with their moment.
+    /// The oldest counters that have led to these, with their moment. After a crash the server counts anew without saying so.
     #[must_use]
-    pub fn counters_since(&self, reset_s: Option<f64>) -> Option<(f64, Counters)> {
-        self.0
-            .iter()
-            .find_map(|sample| Some((sample.at_s, sample.counters.filter(|was| was.reset_s == reset_s)?)))
+    pub fn counters_before(&self, now: &Counters) -> Option<(f64, Counters)> {
+        let goes_on = |was: &Counters| {
+            is_same(was.reset_s, now.reset_s)
+                && was.commits <= now.commits
+                && was.deadlocks <= now.deadlocks
+                && was.temp_bytes <= now.temp_bytes
+        };
+        self.0.iter().find_map(|sample| Some((sample.at_s, sample.counters.filter(goes_on)?)))
     }
 
     /// The oldest count of checkpoints since the same reset, with its moment.
     #[must_use]
     pub fn checkpoints_since(&self, reset_s: Option<f64>) -> Option<(f64, Checkpoints)> {
-        self.0
-            .iter()
-            .find_map(|sample| Some((sample.at_s, sample.checkpoints.filter(|was| was.reset_s == reset_s)?)))
+        let of_reset = |was: &Checkpoints| is_same(was.reset_s, reset_s);
+        self.0.iter().find_map(|sample| Some((sample.at_s, sample.checkpoints.filter(of_reset)?)))
+    }
+
+    /// As much of it as is worth writing down.
+    pub(super) fn by_minutes(&self) -> Self {
+        let mut kept: VecDeque<Sample> = VecDeque::new();
+        for sample in &self.0 {
+            if kept.back().is_none_or(|last| sample.at_s - last.at_s >= KEPT_STEP_S) {
+                kept.push_back(*sample);
+            }
+        }
+        Self(kept)
+    }
+
+    /// What of it holds after the server was started again.
+    pub(super) fn of_an_earlier_run(&self) -> Self {
+        let before = |sample: &Sample| Sample { wal_position: None, checkpoints: None, ..*sample };
+        Self(self.0.iter().map(before).collect())
+    }
+}
+
+/// Equal, whether or not one of them was written down in between.
+fn is_same(one: Option<f64>, other: Option<f64>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => (one - other).abs() < 0.001,
+        (None, None) => true,
+        _ => false,
     }
 }
 
@@ -113,7 +146,38 @@ mod tests {
             ..sample(20.0, 0)
         };
         let recent = Recent::default().with(old, 30.0).with(new, 30.0);
-        assert_eq!(recent.counters_since(Some(2.0)).unwrap().0, 20.0);
-        assert_eq!(recent.counters_since(None), None);
+        let now = |reset_s| Counters { reset_s, ..Counters::default() };
+        assert_eq!(recent.counters_before(&now(Some(2.0))).unwrap().0, 20.0);
+        assert_eq!(recent.counters_before(&now(None)), None);
+    }
+
+    #[test]
+    fn counters_from_before_a_crash_do_not_count() {
+        let counted = |at_s, deadlocks| Sample {
+            counters: Some(Counters { deadlocks, ..Counters::default() }),
+            ..sample(at_s, 0)
+        };
+        let recent = Recent::default().with(counted(10.0, 5), 30.0).with(counted(20.0, 0), 30.0);
+        let since = |deadlocks| {
+            recent.counters_before(&Counters { deadlocks, ..Counters::default() }).map(|(at_s, _)| at_s)
+        };
+        assert_eq!((since(5), since(1)), (Some(10.0), Some(20.0)));
+    }
+
+    #[test]
+    fn what_is_written_down_is_the_same_when_it_is_read() {
+        let mut recent = Recent::default();
+        for second in 0..400 {
+            let at = 1_763_888_400.123_456_7 + f64::from(second);
+            recent = recent.with(Sample { checkpoints: Some(Checkpoints::default()), ..sample(at, 1) }, at);
+        }
+        let kept = recent.by_minutes();
+        assert_eq!(kept.0.len(), 7);
+        let read: Recent = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
+        assert!(read.counters_before(&Counters::default()).is_some());
+        assert!(
+            read.checkpoints_since(None).is_some()
+                && read.of_an_earlier_run().checkpoints_since(None).is_none()
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Who follows this server, what is kept for whom, and whom it follows.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::{Error, Row};
 
 use super::section::Section;
@@ -9,16 +9,34 @@ use super::session::{Session, get, known_count};
 use crate::health::down::Down;
 use crate::health::report::Missing;
 
-/// A replica that was not seen for this long is forgotten, in seconds.
-const REMEMBERED_S: f64 = 3_600.0;
+/// A replica that was not seen for this long is forgotten, in seconds: a day after it is not expected any more, so that it
+/// can be said that it is not.
+const REMEMBERED_S: f64 = EXPECTED_S + 86_400.0;
+/// A replica is expected to come back for this long, in seconds.
+const EXPECTED_S: f64 = 7.0 * 86_400.0;
 
-/// A server or subscriber that follows this one.
+/// What follows a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaKind {
+    /// A server that replays all of its WAL.
+    #[default]
+    Standby,
+    /// Somebody who reads changes from a logical slot, which outlasts him and tells when he is gone.
+    Subscriber,
+    /// Somebody who takes WAL and replays none, for as long as it takes: a base backup, `pg_receivewal`.
+    Reader,
+}
+
+/// A server, subscriber or backup that follows this one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Replica {
     /// As it calls itself.
     pub name: String,
     /// Its address; `None` over a Unix socket.
     pub address: Option<String>,
+    /// What it does with what it gets.
+    pub kind: ReplicaKind,
     /// `streaming`, `catchup` and so on; `None` where the role may not see it.
     pub state: Option<String>,
     /// `async`, `sync`, `quorum`, `potential`.
@@ -42,6 +60,12 @@ impl Replica {
     #[must_use]
     pub fn is_streaming(&self) -> bool {
         self.state.as_deref() == Some("streaming")
+    }
+
+    /// Whether it is a server that others count on.
+    #[must_use]
+    pub fn is_standby(&self) -> bool {
+        self.kind == ReplicaKind::Standby
     }
 }
 
@@ -98,8 +122,8 @@ impl Receiver {
     }
 }
 
-/// A replica that was seen in the past hour.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A replica that was seen, over restarts of this server and of whoever looks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownReplica {
     /// As it calls itself.
     pub name: String,
@@ -107,6 +131,14 @@ pub struct KnownReplica {
     pub address: Option<String>,
     /// When it was last seen streaming, in seconds since 1970.
     pub seen_s: f64,
+}
+
+impl KnownReplica {
+    /// Whether it is still expected to come back: within a week.
+    #[must_use]
+    pub fn is_expected(&self, now_s: f64) -> bool {
+        now_s - self.seen_s < EXPECTED_S
+    }
 }
 
 /// Replication as seen from this server.
@@ -118,7 +150,7 @@ pub struct Replication {
     pub slots: Section<Vec<Slot>>,
     /// Whom it follows, on a replica.
     pub receiver: Option<Section<Receiver>>,
-    /// Replicas that were seen in the past hour.
+    /// Replicas that were seen in the past eight days.
     pub known: Vec<KnownReplica>,
 }
 
@@ -132,7 +164,7 @@ impl Replication {
 pub(super) async fn read(
     session: &Session<'_>,
     server: &Server,
-    earlier: Option<&Replication>,
+    before: &[KnownReplica],
 ) -> Result<Replication, Down> {
     let sql = include_str!("../../../sql/health_replicas.sql");
     let parse = |rows: &[Row]| rows.iter().map(replica).collect();
@@ -148,14 +180,14 @@ pub(super) async fn read(
         }
         false => None,
     };
-    let before = earlier.map_or(&[][..], |earlier| &earlier.known);
     let known = remembered(before, replicas.as_deref().unwrap_or_default(), server.at_s);
     Ok(Replication { replicas, slots, receiver, known })
 }
 
-/// Those seen now, and those seen before that are gone: one for each of a name and address.
+/// Those seen now, and those seen before that are gone. One that comes back has its name, and maybe another address: there
+/// are as many of a name as there were.
 fn remembered(before: &[KnownReplica], now: &[Replica], at_s: f64) -> Vec<KnownReplica> {
-    let streaming = now.iter().filter(|replica| replica.is_streaming());
+    let streaming = now.iter().filter(|replica| replica.is_standby() && replica.is_streaming());
     let mut known: Vec<KnownReplica> = streaming
         .map(|replica| KnownReplica {
             name: replica.name.clone(),
@@ -163,11 +195,20 @@ fn remembered(before: &[KnownReplica], now: &[Replica], at_s: f64) -> Vec<KnownR
             seen_s: at_s,
         })
         .collect();
-    for replica in before.iter().filter(|replica| at_s - replica.seen_s < REMEMBERED_S) {
-        let count = |list: &[KnownReplica]| {
-            list.iter().filter(|known| known.name == replica.name && known.address == replica.address).count()
-        };
-        if count(&known) < count(before) {
+    let before: Vec<&KnownReplica> =
+        before.iter().filter(|replica| at_s - replica.seen_s < REMEMBERED_S).collect();
+    let mut gone = before.clone();
+    for replica in &known {
+        let is_it = |was: &&KnownReplica| was.name == replica.name && was.address == replica.address;
+        if let Some(at) = gone.iter().position(is_it) {
+            gone.remove(at);
+        }
+    }
+    for replica in gone {
+        let named = |was: &KnownReplica| was.name == replica.name;
+        let (here, were) =
+            (known.iter().filter(|was| named(was)).count(), before.iter().filter(|was| named(was)).count());
+        if here < were {
             known.push(replica.clone());
         }
     }
@@ -178,6 +219,11 @@ fn replica(row: &Row) -> Result<Replica, Error> {
     Ok(Replica {
         name: get(row, "name")?,
         address: get(row, "address")?,
+        kind: match get(row, "kind")? {
+            "subscriber" => ReplicaKind::Subscriber,
+            "reader" => ReplicaKind::Reader,
+            _ => ReplicaKind::Standby,
+        },
         state: get(row, "state")?,
         sync_state: get(row, "sync_state")?,
         sent_lag_bytes: get(row, "sent_lag_bytes")?,
@@ -221,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replicas_are_remembered_for_an_hour() {
+    fn replicas_are_remembered() {
         let replica = |name: &str| Replica {
             name: name.to_owned(),
             state: Some("streaming".to_owned()),
@@ -232,10 +278,35 @@ mod tests {
         assert_eq!(names(&first), ["a", "b"]);
         let second = remembered(&first, &[replica("b")], 200.0);
         assert_eq!(names(&second), ["b", "a"]);
-        assert_eq!(names(&remembered(&second, &[replica("b")], 3_800.0)), ["b"]);
+        assert_eq!(names(&remembered(&second, &[replica("b")], 100.0 + 7.5 * 86_400.0)), ["b", "a"]);
+        assert!(second[1].is_expected(6.9 * 86_400.0) && !second[1].is_expected(100.0 + 7.0 * 86_400.0));
+        assert_eq!(names(&remembered(&second, &[replica("b")], 100.0 + 8.0 * 86_400.0)), ["b"]);
         let twins = remembered(&[], &[replica("walreceiver"), replica("walreceiver")], 100.0);
         assert_eq!(remembered(&twins, &[replica("walreceiver")], 110.0).len(), 2);
         let starting = Replica { state: Some("startup".to_owned()), ..replica("c") };
         assert!(remembered(&[], &[starting], 100.0).is_empty());
+        for kind in [ReplicaKind::Subscriber, ReplicaKind::Reader] {
+            let passing = Replica { kind, ..replica("pg_basebackup") };
+            assert!(remembered(&[], &[passing], 100.0).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_replica_that_comes_back_may_have_another_address() {
+        let at = |address: &str| Replica {
+            name: "r".to_owned(),
+            address: Some(address.to_owned()),
+            state: Some("streaming".to_owned()),
+            ..Replica::default()
+        };
+        let addresses = |known: &[KnownReplica]| {
+            known.iter().map(|known| known.address.clone().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let two = remembered(&[], &[at("1"), at("2")], 100.0);
+        assert_eq!(addresses(&remembered(&two, &[at("2")], 110.0)), ["2", "1"]);
+        assert_eq!(addresses(&remembered(&two, &[at("3")], 110.0)), ["3", "1"], "one of them is gone");
+        let moved = remembered(&two, &[at("3"), at("4")], 110.0);
+        assert_eq!(addresses(&moved), ["3", "4"]);
+        assert_eq!(addresses(&remembered(&moved, &[at("3"), at("4"), at("5")], 120.0)).len(), 3);
     }
 }

@@ -54,11 +54,17 @@ pub struct Server {
     pub is_on_loopback: bool,
     /// Where pg_stat_statements is in this database, as SQL writes it, with its version.
     pub statements_extension: Option<(String, String)>,
-    /// Whether the server has loaded pg_stat_statements, where the role may know it.
-    pub has_statements_library: Option<bool>,
+    /// The libraries that the server loads at its start, where the role may know them.
+    pub preload_libraries: Option<String>,
 }
 
 impl Server {
+    /// Whether the server has loaded pg_stat_statements, where the role may know it.
+    #[must_use]
+    pub fn has_statements_library(&self) -> Option<bool> {
+        self.preload_libraries.as_ref().map(|libraries| libraries.contains("pg_stat_statements"))
+    }
+
     /// Connections that services may use.
     #[must_use]
     pub fn connections_usable(&self) -> u64 {
@@ -124,6 +130,6 @@ fn parse(row: &Row) -> Result<Server, Error> {
         data_directory: get(row, "data_directory")?,
         is_on_loopback: get(row, "is_on_loopback")?,
         statements_extension: schema.zip(version),
-        has_statements_library: get(row, "has_statements_library")?,
+        preload_libraries: get(row, "preload_libraries")?,
     })
 }

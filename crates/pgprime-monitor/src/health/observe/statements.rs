@@ -8,6 +8,7 @@ use super::server::Server;
 use super::session::{Session, count, get};
 use crate::health::down::Down;
 use crate::health::report::Missing;
+use crate::health::words::library_list;
 
 const WHAT: &str = "times of statements";
 
@@ -58,9 +59,9 @@ pub(super) async fn read(
         .replace("{schema}", schema);
     let parse = |rows: &[Row]| rows.first().map(parse).transpose().map(Option::unwrap_or_default);
     let found = session.section(WHAT, &sql, &[(&slow_ms, Type::FLOAT8)], parse).await?;
-    Ok(found.map_err(|missing| match server.has_statements_library {
-        Some(false) => not_loaded(),
-        _ if missing.why.contains("shared_preload_libraries") => not_loaded(),
+    Ok(found.map_err(|missing| match server.has_statements_library() {
+        Some(false) => not_loaded(server),
+        _ if missing.why.contains("shared_preload_libraries") => not_loaded(server),
         _ => missing,
     }))
 }
@@ -89,8 +90,8 @@ fn parse(row: &Row) -> Result<Statements, Error> {
 }
 
 fn no_extension(server: &Server) -> Missing {
-    if server.has_statements_library == Some(false) {
-        return not_loaded();
+    if server.has_statements_library() == Some(false) {
+        return not_loaded(server);
     }
     Missing {
         what: WHAT.to_owned(),
@@ -99,12 +100,22 @@ fn no_extension(server: &Server) -> Missing {
     }
 }
 
-fn not_loaded() -> Missing {
+/// Libraries that are loaded already stay: where they are not known, nobody is told to replace them.
+fn not_loaded(server: &Server) -> Missing {
+    let restart = "it needs a restart after this, and CREATE EXTENSION pg_stat_statements in the database";
+    let (why, statement) = match &server.preload_libraries {
+        Some(libraries) => {
+            let list = library_list(&format!("{libraries}, pg_stat_statements"));
+            (restart.to_owned(), format!("ALTER SYSTEM SET shared_preload_libraries = {list};"))
+        }
+        None => {
+            let hidden = "it has to be added to shared_preload_libraries, which this role may not see";
+            (format!("{hidden}; {restart}"), server.grant())
+        }
+    };
     Missing {
         what: WHAT.to_owned(),
-        why: "the server has not loaded pg_stat_statements; it needs a restart after this, and CREATE EXTENSION \
-              pg_stat_statements in the database. Keep the libraries that are there already"
-            .to_owned(),
-        statement: Some("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements';".to_owned()),
+        why: format!("the server has not loaded pg_stat_statements; {why}"),
+        statement: Some(statement),
     }
 }

@@ -42,13 +42,14 @@ fn hit(id: &'static str, between: Option<(f64, f64)>, what: &str) -> Verdict {
     let Some((hit, read)) = between else { return Verdict::well(id, FIRST_LOOK) };
     let all = hit + read;
     if all < BLOCKS_MIN {
-        let text = format!("{} {what} asked for since the last look, too few to tell.", words::number(all));
+        let text =
+            format!("{} {what} asked for since the last look, too few for a load.", words::number(all));
         return Verdict::well(id, text);
     }
     let percent = share(hit, all);
     let text = format!("{} of {} {what} since the last look.", words::percent(percent), words::number(all));
     Verdict::value(id, percent, text).action(
-        "If it stays so, data in use do not fit shared_buffers: find what reads them (`pgprime slow-queries --order read`), \
+        "If it stays so, data in use do not fit shared_buffers: find what reads them (pgprime slow-queries --order read), \
          then give memory.",
     )
 }

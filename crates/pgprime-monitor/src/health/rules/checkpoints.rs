@@ -8,7 +8,7 @@ use crate::health::words;
 const REQUESTED: &str = "checkpoints.requested_share";
 const WAL: &str = "checkpoints.wal_bytes_per_s";
 
-/// Fewer tell little of a share.
+/// Fewer in an hour are no burden, whatever asked for them.
 const CHECKPOINTS_MIN: u64 = 5;
 
 pub(super) fn verdicts(seen: &Seen<'_>) -> Vec<Verdict> {
@@ -22,34 +22,30 @@ fn requested(seen: &Seen<'_>) -> Verdict {
         Ok(now) => *now,
         Err(missing) => return Verdict::unknown(REQUESTED, missing),
     };
+    // Those before are of no account: the settings may have been others.
     let recent = seen.now.recent.checkpoints_since(now.reset_s).and_then(|(at_s, was)| {
         let (timed, requested) =
             (now.timed.checked_sub(was.timed)?, now.requested.checked_sub(was.requested)?);
         let since = format!("in the past {}", words::seconds(seen.now.server.at_s - at_s));
         Some((Checkpoints { timed, requested, ..now }, since))
     });
-    let recent = recent.filter(|(counts, _)| counts.timed + counts.requested >= CHECKPOINTS_MIN);
-    let (counts, since) = recent.unwrap_or_else(|| (now, "since statistics began".to_owned()));
+    let Some((counts, since)) = recent else { return Verdict::well(REQUESTED, FIRST_LOOK) };
     let all = counts.timed + counts.requested;
     if all < CHECKPOINTS_MIN {
-        return Verdict::well(
-            REQUESTED,
-            format!("{} {since}, too few to tell.", words::plural(all as usize, "checkpoint")),
-        );
+        let all = words::plural(all as usize, "checkpoint");
+        let text = format!("{all} {since}, {} of them forced: too few to be a burden.", counts.requested);
+        return Verdict::well(REQUESTED, text);
     }
     let percent = share(counts.requested as f64, all as f64);
     let text = format!("{} of {all} {since} ({}).", counts.requested, words::percent(percent));
     let size = seen.now.server.wal_size_max_bytes;
-    let statement = format!(
-        "ALTER SYSTEM SET max_wal_size = '{}MB'; SELECT pg_reload_conf();",
-        (size / (1 << 20)).saturating_mul(2)
-    );
     Verdict::value(REQUESTED, percent, text)
         .action(format!(
-            "Allow more WAL between checkpoints than {}, where the disk has room.",
+            "Allow more WAL between checkpoints than {}, where the disk has room: the checklist calculates how much for the \
+             machine.",
             words::bytes(size as f64)
         ))
-        .statement(statement)
+        .statement("pgprime checklist")
 }
 
 fn wal(seen: &Seen<'_>) -> Verdict {
@@ -60,6 +56,6 @@ fn wal(seen: &Seen<'_>) -> Verdict {
     let Some(rate) = positions else { return Verdict::well(WAL, FIRST_LOOK) };
     let verb = if seen.now.server.in_recovery { "received" } else { "written" };
     Verdict::value(WAL, rate, format!("{}/s {verb} since the last look.", words::bytes(rate)))
-        .action("Find out what writes so much: `pgprime slow-queries --order wal`.")
+        .action("Find out what writes so much: pgprime slow-queries --order wal.")
         .statement("pgprime slow-queries --order wal")
 }

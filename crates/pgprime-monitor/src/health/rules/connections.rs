@@ -30,11 +30,11 @@ fn used(seen: &Seen<'_>) -> Verdict {
     );
     let action = match states.idle > states.active {
         true => {
-            "Most are idle: a pooler in transaction mode serves as many clients with far fewer. `pgprime plan` \
+            "Most are idle: a pooler in transaction mode serves as many clients with far fewer. pgprime plan \
                  calculates sizes."
         }
         false => {
-            "Most are at work: make statements faster before you allow more; `pgprime plan` calculates sizes."
+            "Most are at work: make statements faster before you allow more; pgprime plan calculates sizes."
         }
     };
     Verdict::value(USED, percent, text).action(action)
@@ -63,5 +63,5 @@ fn idle_in_transaction(seen: &Seen<'_>) -> Verdict {
     Verdict::value(IDLE, percent, text)
         .details(sessions)
         .action("End transactions before anything else is waited for; a limit ends those that are forgotten.")
-        .statement("ALTER SYSTEM SET idle_in_transaction_session_timeout = '60s'; SELECT pg_reload_conf();")
+        .statement("ALTER SYSTEM SET idle_in_transaction_session_timeout = '60s';\nSELECT pg_reload_conf();")
 }

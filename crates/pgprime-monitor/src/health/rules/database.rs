@@ -32,7 +32,7 @@ pub(super) fn down(down: &Down) -> Verdict {
         ),
         DownKind::Full => (
             "refuses logins: all its connections are taken",
-            "Put a pooler in front, or make pools smaller; `pgprime plan` calculates sizes. An administrator gets in on a \
+            "Put a pooler in front, or make pools smaller; pgprime plan calculates sizes. An administrator gets in on a \
              reserved connection.",
         ),
         DownKind::Starting => ("is starting or shutting down", "Wait; its log says how far it is."),

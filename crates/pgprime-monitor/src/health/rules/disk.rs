@@ -25,9 +25,7 @@ fn free(seen: &Seen<'_>) -> Option<Verdict> {
     );
     let verdict = Verdict::value(FREE, percent, text)
         .details(places)
-        .action(
-            "See what can be had back: `pgprime bloat`; WAL kept for slots; logs. Or make the disk larger.",
-        )
+        .action("See what can be had back: pgprime bloat; WAL kept for slots; logs. Or make the disk larger.")
         .statement("pgprime bloat");
     Some(verdict)
 }
@@ -40,6 +38,6 @@ fn size(seen: &Seen<'_>) -> Verdict {
     let bytes = sizes.database_bytes as f64;
     let text = format!("{} is {} large.", seen.now.server.database, words::bytes(bytes));
     Verdict::value(SIZE, bytes, text)
-        .action("See what is large and how it grows: `pgprime bloat`.")
+        .action("See what is large and how it grows: pgprime bloat.")
         .statement("pgprime bloat")
 }

@@ -11,7 +11,9 @@ const CHECKSUMS: &str = "errors.checksum_failures";
 const TEMP: &str = "errors.temp_bytes";
 
 /// Fewer transactions tell little of a share.
-const TRANSACTIONS_MIN: f64 = 50.0;
+const TRANSACTIONS_MIN: f64 = 100.0;
+/// As good as an hour: what is remembered is a minute apart, in seconds.
+const HOUR_S_MIN: f64 = 3_400.0;
 
 pub(super) fn verdicts(seen: &Seen<'_>) -> Vec<Verdict> {
     let now = match &seen.now.counters {
@@ -20,25 +22,45 @@ pub(super) fn verdicts(seen: &Seen<'_>) -> Vec<Verdict> {
             return [DEADLOCKS, ROLLBACKS, CHECKSUMS, TEMP].map(|id| Verdict::unknown(id, missing)).into();
         }
     };
-    vec![deadlocks(seen, now), rollbacks(seen, now), checksums(seen, now), temp(seen, now)]
+    let mut verdicts = vec![deadlocks(seen, now), rollbacks(seen, now), temp(seen, now)];
+    // Without checksums nobody would see damage: that is no check, but something that is not seen.
+    verdicts.extend(seen.now.server.has_checksums.then(|| checksums(now)));
+    verdicts
 }
 
-/// What was added in the past hour, and in which time, in words.
-fn in_the_past_hour(seen: &Seen<'_>, now: &Counters, count: fn(&Counters) -> u64) -> Option<(f64, String)> {
-    let (at_s, was) = seen.now.recent.counters_since(now.reset_s)?;
-    Some((added(count(now), count(&was))?, words::seconds(seen.now.server.at_s - at_s)))
+/// What was added in the past hour, or in as much of it as was seen.
+struct Lately {
+    count: f64,
+    span: String,
+    /// Whether the whole hour was seen: what has not happened in a part of it may have happened in the rest.
+    is_whole: bool,
+}
+
+impl Lately {
+    fn of(seen: &Seen<'_>, now: &Counters, count: fn(&Counters) -> u64) -> Option<Self> {
+        let (at_s, was) = seen.now.recent.counters_before(now)?;
+        let span_s = seen.now.server.at_s - at_s;
+        let count = added(count(now), count(&was))?;
+        Some(Self { count, span: words::seconds(span_s), is_whole: span_s >= HOUR_S_MIN })
+    }
+
+    fn judge(&self, verdict: Verdict) -> Verdict {
+        if self.is_whole { verdict } else { verdict.tentatively() }
+    }
 }
 
 fn deadlocks(seen: &Seen<'_>, now: &Counters) -> Verdict {
-    let Some((count, span)) = in_the_past_hour(seen, now, |counters| counters.deadlocks) else {
-        return Verdict::well(DEADLOCKS, FIRST_LOOK);
+    let Some(lately) = Lately::of(seen, now, |counters| counters.deadlocks) else {
+        return Verdict::well(DEADLOCKS, FIRST_LOOK).tentatively();
     };
     let text = format!(
-        "{} in the past {span}, {} since statistics began.",
-        words::number(count),
+        "{} in the past {}, {} since statistics began.",
+        words::number(lately.count),
+        lately.span,
         words::number(now.deadlocks as f64)
     );
-    Verdict::value(DEADLOCKS, count, text)
+    lately
+        .judge(Verdict::value(DEADLOCKS, lately.count, text))
         .action("The server's log names both statements: have all transactions lock in the same order.")
 }
 
@@ -51,8 +73,11 @@ fn rollbacks(seen: &Seen<'_>, now: &Counters) -> Verdict {
     let Some((commits, rollbacks)) = between else { return Verdict::well(ROLLBACKS, FIRST_LOOK) };
     let all = commits + rollbacks;
     if all < TRANSACTIONS_MIN {
-        let text =
-            format!("{} since the last look, too few to tell.", words::plural(all as usize, "transaction"));
+        let text = format!(
+            "{} of {} since the last look; a share of less than {TRANSACTIONS_MIN} says nothing.",
+            words::number(rollbacks),
+            words::plural(all as usize, "transaction")
+        );
         return Verdict::well(ROLLBACKS, text);
     }
     let percent = share(rollbacks, all);
@@ -65,10 +90,8 @@ fn rollbacks(seen: &Seen<'_>, now: &Counters) -> Verdict {
         .action("Look at the server's log and the application's: errors, timeouts, or ROLLBACK as a way to end reads.")
 }
 
-fn checksums(seen: &Seen<'_>, now: &Counters) -> Verdict {
-    let Some(failures) = now.checksum_failures.filter(|_| seen.now.server.has_checksums) else {
-        return Verdict::well(CHECKSUMS, "Checksums are off, so damage would not be seen.");
-    };
+fn checksums(now: &Counters) -> Verdict {
+    let failures = now.checksum_failures.unwrap_or(0);
     let text = match failures {
         0 => "None was seen.".to_owned(),
         count => {
@@ -81,10 +104,12 @@ fn checksums(seen: &Seen<'_>, now: &Counters) -> Verdict {
 }
 
 fn temp(seen: &Seen<'_>, now: &Counters) -> Verdict {
-    let Some((bytes, span)) = in_the_past_hour(seen, now, |counters| counters.temp_bytes) else {
-        return Verdict::well(TEMP, FIRST_LOOK);
+    let Some(lately) = Lately::of(seen, now, |counters| counters.temp_bytes) else {
+        return Verdict::well(TEMP, FIRST_LOOK).tentatively();
     };
-    Verdict::value(TEMP, bytes, format!("{} in the past {span}.", words::bytes(bytes)))
-        .action("See which statements do: `pgprime slow-queries --order temp`; give those more work_mem, or an index.")
+    let text = format!("{} in the past {}.", words::bytes(lately.count), lately.span);
+    lately
+        .judge(Verdict::value(TEMP, lately.count, text))
+        .action("See which statements do: pgprime slow-queries --order temp; give those more work_mem, or an index.")
         .statement("pgprime slow-queries --order temp")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use pgprime_advisor::index_review::is_leftover;
 use serde_json::json;
 
 use super::seen::{FIRST_LOOK, Seen, added};
@@ -35,14 +36,16 @@ fn unused(seen: &Seen<'_>) -> Verdict {
     // Never reset: they began with the database, or with the last crash, which nothing tells.
     let since_s = seen.now.server.at_s - reset_s.unwrap_or(seen.now.server.started_s);
     if since_s < STATISTICS_S_MIN {
-        let text =
-            format!("Statistics are {} old, too young to call an index unused.", words::seconds(since_s));
+        let text = format!(
+            "None is called unused yet: statistics are {} old, and a week tells.",
+            words::seconds(since_s)
+        );
         return Verdict::well(UNUSED, text);
     }
     let text = match indexes.unused {
-        0 => "Every index of 1 MB or more is read, or enforces something.".to_owned(),
+        0 => "Every index of 1 MiB or more is read, or enforces something.".to_owned(),
         count => format!(
-            "{} of 1 MB or more take {} and were not read for {}.",
+            "{} of 1 MiB or more take {} and were not read for {}.",
             words::number(count as f64),
             words::bytes(indexes.unused_bytes as f64),
             words::seconds(since_s)
@@ -53,7 +56,7 @@ fn unused(seen: &Seen<'_>) -> Verdict {
         listed.first().map_or(String::new(), |index| format!("DROP INDEX CONCURRENTLY {};", index.name));
     Verdict::value(UNUSED, indexes.unused_bytes as f64, text)
         .details(listed)
-        .action("Look at replicas first, which count for themselves; `pgprime indexes` reviews all.")
+        .action("Look at replicas first, which count for themselves; pgprime indexes reviews all.")
         .statement(statement)
 }
 
@@ -67,14 +70,41 @@ fn invalid(seen: &Seen<'_>) -> Verdict {
     let text = match (left.first(), built.len()) {
         (None, 0) => "All indexes are valid.".to_owned(),
         (None, building) => format!("{building} being built, all others are valid."),
-        (Some(first), _) => format!("{} not valid, {} of {} first.", left.len(), first.name, first.table),
+        (Some(first), _) => format!(
+            "{} not valid, {} of {} first: no query uses it, and {}.",
+            left.len(),
+            first.name,
+            first.table,
+            if first.is_ready { "every write keeps it up" } else { "no write keeps it up" }
+        ),
     };
-    let statement =
-        left.first().map_or(String::new(), |index| format!("REINDEX INDEX CONCURRENTLY {};", index.name));
-    Verdict::value(INVALID, left.len() as f64, text)
-        .details(left)
-        .action("Build it anew, or drop it (its name ends in _ccnew or _ccold where a REINDEX left it).")
-        .statement(statement)
+    let (statement, action) = left.first().map(|index| repair(index)).unwrap_or_default();
+    Verdict::value(INVALID, left.len() as f64, text).details(left).action(action).statement(statement)
+}
+
+/// What to run for an index that is not valid, and what to know of it.
+fn repair(index: &IndexSeen) -> (String, String) {
+    let name = &index.name;
+    let anew = format!("REINDEX INDEX CONCURRENTLY {name};");
+    if is_leftover(name) {
+        let action =
+            "A REINDEX that failed has left it; the index that it was to replace is still there: drop it.";
+        return (format!("DROP INDEX CONCURRENTLY {name};"), action.to_owned());
+    }
+    match &index.duplicates {
+        Some(find) => {
+            let action = format!(
+                "It is unique, so its build fails while rows are there twice: look for them and put them right, then {anew} \
+                 Drop what a build that fails again leaves, whose name ends in _ccnew."
+            );
+            (find.clone(), action)
+        }
+        None => (
+            anew,
+            "Build it anew, or drop it. Drop what a build that fails leaves, whose name ends in _ccnew."
+                .to_owned(),
+        ),
+    }
 }
 
 fn scans(seen: &Seen<'_>) -> Verdict {
@@ -106,7 +136,7 @@ fn scans(seen: &Seen<'_>) -> Verdict {
     });
     Verdict::value(SCANS, rate, text)
         .details(details)
-        .action("An index may help where few of the rows are kept: `pgprime indexes` tells which.")
+        .action("An index may help where few of the rows are kept: pgprime indexes tells which.")
         .statement("pgprime indexes")
 }
 

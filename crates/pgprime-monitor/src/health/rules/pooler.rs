@@ -38,9 +38,10 @@ fn up(poolers: &[PoolerSeen]) -> Verdict {
     // The one that is down before one that only refuses us.
     match troubles.iter().max_by_key(|(_, trouble)| trouble.is_down) {
         None => {
-            let versions: Vec<&str> =
-                poolers.iter().filter_map(|pooler| Some(&*pooler.seen.as_ref().ok()?.version)).collect();
-            verdict(format!("{} answers.", versions.join(", ")))
+            let versions: Vec<String> =
+                poolers.iter().filter_map(|pooler| Some(versioned(pooler.seen.as_ref().ok()?))).collect();
+            let verb = if versions.len() == 1 { "answers" } else { "answer" };
+            verdict(format!("{} {verb}.", versions.join(", ")))
         }
         Some((name, trouble)) if trouble.is_down => {
             verdict(format!("{name} gives no answer: {}.", trouble.text))
@@ -50,6 +51,13 @@ fn up(poolers: &[PoolerSeen]) -> Verdict {
             .at_least(Status::Unknown)
             .action("Let our user look at its console: stats_users in its configuration."),
     }
+}
+
+/// `pgprime 0.1.0`, `PgBouncer 1.18.0`; some versions begin with the name, others do not.
+fn versioned(pooler: &PoolerReport) -> String {
+    let name = kind(pooler.kind);
+    let begins = pooler.version.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+    if begins { pooler.version.clone() } else { format!("{name} {}", pooler.version) }
 }
 
 fn waiting(pools: &[Pool<'_>]) -> Verdict {
@@ -119,14 +127,18 @@ fn clients_used(poolers: &[&PoolerReport]) -> Verdict {
 
 /// What helps a pool at its limit depends on what its servers do, which the database's own checks tell.
 fn exhausted(verdict: Verdict, pools: &[Pool<'_>]) -> Verdict {
-    let paused: Vec<String> =
-        pools.iter().filter(|(_, pool)| pool.paused).map(|(_, pool)| name(pool)).collect();
+    let mut paused: Vec<&str> =
+        pools.iter().filter(|(_, pool)| pool.paused).map(|(_, pool)| &*pool.database).collect();
+    paused.sort_unstable();
+    paused.dedup();
     if !paused.is_empty() {
-        let text = format!("PAUSE is in force for {}: let it go on.", paused.join(", "));
-        return verdict.action(text).statement("RESUME;");
+        let text =
+            format!("PAUSE is in force for {}: let it go on, on the pooler's console.", paused.join(", "));
+        let resume = |database: &&str| format!("RESUME \"{}\";", database.replace('"', "\"\""));
+        return verdict.action(text).statement(paused.iter().map(resume).collect::<Vec<_>>().join("\n"));
     }
     verdict.action(
-        "If queries.mean_ms or idle transactions are up, that is why; else the pool is too small: `pgprime plan` calculates \
+        "If queries.mean_ms or idle transactions are up, that is why; else the pool is too small: pgprime plan calculates \
          its size.",
     )
 }

@@ -35,8 +35,10 @@ fn of_statements(seen: &Seen<'_>) -> Vec<Verdict> {
         return vec![Verdict::well(SLOW, FIRST_LOOK), Verdict::well(MEAN, FIRST_LOOK)];
     };
     if calls < CALLS_MIN {
-        let text =
-            format!("{} since the last look, too few to tell.", words::plural(calls as usize, "statement"));
+        let text = format!(
+            "{} since the last look, too few for a load.",
+            words::plural(calls as usize, "statement")
+        );
         return vec![Verdict::well(SLOW, text.clone()), Verdict::well(MEAN, text)];
     }
     let mean_ms = exec_ms / calls;
@@ -74,9 +76,7 @@ fn slow_share(seen: &Seen<'_>, now: &Statements, before: &Statements, exec_ms: f
     });
     Verdict::value(SLOW, percent, text)
         .details(details)
-        .action(
-            "See them with their plans: `pgprime slow-queries`, then `pgprime analyze`, `pgprime indexes`.",
-        )
+        .action("See them with their plans: pgprime slow-queries, then pgprime analyze, pgprime indexes.")
         .statement("pgprime slow-queries")
 }
 

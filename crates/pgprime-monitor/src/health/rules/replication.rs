@@ -1,7 +1,7 @@
 //! Replicas, slots, and on a replica how it follows.
 
 use super::seen::Seen;
-use crate::health::observe::{Observation, Receiver, Replica, Slot};
+use crate::health::observe::{KnownReplica, Observation, Receiver, Replica, ReplicaKind, Slot};
 use crate::health::report::Status;
 use crate::health::verdict::Verdict;
 use crate::health::words;
@@ -30,7 +30,10 @@ fn replicas(seen: &Seen<'_>) -> Vec<Verdict> {
     if hidden {
         return [LAG, LAG_BYTES, BROKEN].map(|id| Verdict::hidden(id, seen.now.server.grant())).into();
     }
-    vec![lag(seen.now, replicas), lag_bytes(replicas), broken(seen, replicas)]
+    // Whoever takes WAL for a backup shows nothing that could be old.
+    let followers: Vec<&Replica> =
+        replicas.iter().filter(|replica| replica.kind != ReplicaKind::Reader).collect();
+    vec![lag(seen.now, &followers), lag_bytes(&followers), broken(seen, replicas)]
 }
 
 /// How old what a replica shows is. The server tells how long what was replayed last took, which says nothing while replay
@@ -43,8 +46,8 @@ fn lag_of(now: &Observation, replica: &Replica) -> f64 {
     replica.replay_lag_s.unwrap_or(0.0).max(standing.unwrap_or(0.0))
 }
 
-fn lag(now: &Observation, replicas: &[Replica]) -> Verdict {
-    let slowest = replicas.iter().map(|replica| (replica, lag_of(now, replica)));
+fn lag(now: &Observation, replicas: &[&Replica]) -> Verdict {
+    let slowest = replicas.iter().map(|replica| (*replica, lag_of(now, replica)));
     let Some((slowest, lag_s)) = slowest.max_by(|one, other| one.1.total_cmp(&other.1)) else {
         return Verdict::well(LAG, "There are no replicas.");
     };
@@ -60,8 +63,8 @@ fn lag(now: &Observation, replicas: &[Replica]) -> Verdict {
     )
 }
 
-fn lag_bytes(replicas: &[Replica]) -> Verdict {
-    let behind = replicas.iter().filter_map(|replica| Some((replica, replica.replay_lag_bytes?.max(0))));
+fn lag_bytes(replicas: &[&Replica]) -> Verdict {
+    let behind = replicas.iter().filter_map(|replica| Some((*replica, replica.replay_lag_bytes?.max(0))));
     let Some((slowest, bytes)) = behind.max_by_key(|(_, bytes)| *bytes) else {
         return Verdict::well(LAG_BYTES, "There are no replicas.");
     };
@@ -80,20 +83,37 @@ fn lag_bytes(replicas: &[Replica]) -> Verdict {
 }
 
 fn broken(seen: &Seen<'_>, replicas: &[Replica]) -> Verdict {
-    let streaming = replicas.iter().filter(|replica| replica.is_streaming()).count();
-    let known = &seen.now.replication.known;
+    let at_s = seen.now.server.at_s;
+    let streaming = replicas.iter().filter(|replica| replica.is_standby() && replica.is_streaming()).count();
+    let (known, given_up): (Vec<&KnownReplica>, Vec<&KnownReplica>) =
+        seen.now.replication.known.iter().partition(|replica| replica.is_expected(at_s));
     let expected = seen.settings.replicas.map_or(known.len(), |count| count as usize);
     let missing = expected.saturating_sub(streaming);
-    let gone: Vec<_> = known.iter().filter(|replica| replica.seen_s < seen.now.server.at_s).collect();
+    let gone: Vec<_> = known.into_iter().filter(|replica| replica.seen_s < at_s).collect();
     let text = match (missing, gone.first()) {
-        (0, _) if expected == 0 => "There are no replicas, and none is expected.".to_owned(),
-        (0, _) => format!("{} streaming.", words::plural(streaming, "replica")),
-        (_, Some(first)) => format!("{streaming} of {expected} streaming; {} is gone.", first.name),
+        (0, _) => {
+            let text = match (expected, streaming) {
+                (0, 0) => "There are no replicas, and none is expected.".to_owned(),
+                _ => format!("{} streaming.", words::plural(streaming, "replica")),
+            };
+            match given_up.first() {
+                Some(first) => format!("{text} {} was not seen for a week and is given up.", first.name),
+                None => text,
+            }
+        }
+        (_, Some(first)) => format!(
+            "{streaming} of {expected} streaming; {} is gone, last seen {} ago.",
+            first.name,
+            words::seconds(at_s - first.seen_s)
+        ),
         (_, None) => format!("{streaming} of {expected} streaming."),
     };
     Verdict::value(BROKEN, missing as f64, text)
         .details(gone)
-        .action("Look at the replica's log: is it up, does it reach this server, is the WAL that it needs still there?")
+        .action(
+            "Look at the replica's log: is it up, does it reach this server, is the WAL that it needs still there? If it is \
+             gone for good, say how many there are to be: replicas in [health].",
+        )
         .statement("SELECT application_name, client_addr, state, sync_state FROM pg_stat_replication;")
 }
 

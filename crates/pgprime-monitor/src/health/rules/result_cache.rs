@@ -17,7 +17,7 @@ pub(super) fn verdict(report: &Report) -> Verdict {
     let Some(ratio) = report.total.hit_ratio().filter(|_| all >= REQUESTS_MIN) else {
         return Verdict::well(
             ID,
-            format!("{} so far, too few to tell.", words::plural(all as usize, "request")),
+            format!("{} so far, too few to call it worth little.", words::plural(all as usize, "request")),
         );
     };
     let percent = ratio * 100.0;

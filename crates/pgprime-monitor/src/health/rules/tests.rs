@@ -3,6 +3,7 @@
 mod fixture;
 mod replicas;
 mod sources;
+mod statements;
 
 use super::*;
 use crate::health::observe::{
@@ -334,14 +335,12 @@ fn a_circle_of_locks_ends() {
 #[test]
 fn ids_dead_rows_and_workers() {
     let age = |transaction_age| {
-        boxed(move |now| {
-            now.ids = Ok(vec![DatabaseIds { name: "app".to_owned(), transaction_age, multixact_age: 0 }])
-        })
+        boxed(move |now| now.ids = Ok(vec![DatabaseIds { transaction_age, ..fixture::ids() }]))
     };
     let late = |transaction_age| {
         boxed(move |now| {
             now.server.freeze_age_max = 1_000_000_000;
-            now.ids = Ok(vec![DatabaseIds { name: "app".to_owned(), transaction_age, multixact_age: 0 }]);
+            now.ids = Ok(vec![DatabaseIds { transaction_age, ..fixture::ids() }]);
         })
     };
     table(
@@ -356,11 +355,8 @@ fn ids_dead_rows_and_workers() {
             (boxed(|now| now.ids = failed()), Unknown),
         ],
     );
-    let multixacts = |age| {
-        boxed(move |now| {
-            now.ids = Ok(vec![DatabaseIds { name: "app".to_owned(), transaction_age: 0, multixact_age: age }])
-        })
-    };
+    let multixacts =
+        |age| boxed(move |now| now.ids = Ok(vec![DatabaseIds { multixact_age: age, ..fixture::ids() }]));
     table(
         "vacuum.multixact",
         &[
@@ -399,20 +395,20 @@ fn ids_dead_rows_and_workers() {
 
 #[test]
 fn checkpoints_disk_and_errors() {
-    let checkpoints = |timed, requested| {
-        boxed(move |now| {
-            with(&mut now.checkpoints, |counts| (counts.timed, counts.requested) = (timed, requested))
-        })
-    };
-    table(
-        "checkpoints.requested_share",
-        &[
-            (checkpoints(0, 4), Well),
-            (checkpoints(6, 5), Well),
-            (checkpoints(5, 5), Warning),
-            (boxed(|now| now.checkpoints = failed()), Unknown),
-        ],
-    );
+    // What was counted before the first look tells of other settings, maybe.
+    table("checkpoints.requested_share", &[(boxed(|now| now.checkpoints = failed()), Unknown)]);
+    for (timed, requested, expected, has_value) in
+        [(0, 4, Well, false), (6, 5, Well, true), (5, 5, Warning, true), (0, 5, Warning, true)]
+    {
+        let mut before = observation(100.0);
+        with(&mut before.checkpoints, |counts| counts.requested = 1_000);
+        assert_eq!(check("checkpoints.requested_share", &before, None).status, Well);
+        let mut now = fixture::following(&before, 110.0);
+        with(&mut now.checkpoints, |counts| (counts.timed, counts.requested) = (timed, 1_000 + requested));
+        let check = check("checkpoints.requested_share", &now, Some(&before));
+        assert_eq!((check.status, check.value.is_some()), (expected, has_value), "{check:?}");
+        assert_eq!(check.statement.as_deref(), (expected == Warning).then_some("pgprime checklist"));
+    }
     let free = |free_bytes| {
         boxed(move |now| {
             now.disk = Ok(vec![DiskPlace { path: "/data".to_owned(), total_bytes: 1_000, free_bytes }])
@@ -433,6 +429,15 @@ fn checkpoints_disk_and_errors() {
         "errors.checksum_failures",
         &[(damaged(None), Well), (damaged(Some(0)), Well), (damaged(Some(1)), Critical)],
     );
+    // Without checksums nothing is checked, which is said.
+    let mut blind = observation(100.0);
+    blind.server.has_checksums = false;
+    assert!(
+        !checks(&blind, None, &Settings::default())
+            .iter()
+            .any(|check| check.id == "errors.checksum_failures")
+    );
+    assert!(blind.missing().iter().any(|missing| missing.why.contains("pg_checksums --enable")));
 
     for (deadlocks, temp_gb, rolled_back, expected) in [
         (0, 9, 9, [Well, Well, Well]),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::seen::{Seen, share};
-use crate::health::observe::{DatabaseIds, TableSeen};
+use crate::health::observe::{DatabaseIds, OldTable, TableSeen};
 use crate::health::report::{Status, Thresholds};
 use crate::health::verdict::Verdict;
 use crate::health::words;
@@ -17,6 +17,8 @@ const WORKERS: &str = "vacuum.workers_busy";
 const ID_AGE_MAX: f64 = 2_147_483_648.0;
 /// Autovacuum begins at its limit and needs time; what is this much beyond it does not get there.
 const BEYOND: f64 = 1.2;
+/// Tables that are named.
+const TABLES_MAX: usize = 5;
 /// Fewer dead rows are nothing to a table.
 const DEAD_ROWS_MIN: u64 = 10_000;
 
@@ -26,11 +28,17 @@ pub(super) fn verdicts(seen: &Seen<'_>) -> Vec<Verdict> {
         return Vec::new();
     }
     let server = &seen.now.server;
-    let ids = Ids { id: IDS, age_max: server.freeze_age_max, setting: "autovacuum_freeze_max_age" };
+    let ids = Ids {
+        id: IDS,
+        age_max: server.freeze_age_max,
+        setting: "autovacuum_freeze_max_age",
+        age_of: |table| table.transaction_age,
+    };
     let multixacts = Ids {
         id: MULTIXACTS,
         age_max: server.multixact_freeze_age_max,
         setting: "autovacuum_multixact_freeze_max_age",
+        age_of: |table| table.multixact_age,
     };
     vec![
         ids.verdict(seen, |database| database.transaction_age),
@@ -45,6 +53,36 @@ struct Ids {
     id: &'static str,
     age_max: u64,
     setting: &'static str,
+    age_of: fn(&OldTable) -> u64,
+}
+
+/// What to run for a database that we are not connected to, and in words.
+fn elsewhere(database: &DatabaseIds, own: &str) -> (String, String) {
+    let name = &database.name;
+    if database.allows_connections {
+        let statement = format!("vacuumdb --freeze --dbname={}", shell_word(name));
+        return (statement, format!("vacuum the database {name}, which is another one than this"));
+    }
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let (other, own) = (quoted(name), quoted(own));
+    // Nobody can be kept out of the database that he is connected to.
+    let statement = format!(
+        "ALTER DATABASE {other} ALLOW_CONNECTIONS true;\n\\connect {other}\nVACUUM (FREEZE);\n\\connect {own}\n\
+         ALTER DATABASE {other} ALLOW_CONNECTIONS false;"
+    );
+    let words = format!(
+        "wait for autovacuum, which sees to {name} though nobody may connect to it, or let somebody in for a vacuum (in psql)"
+    );
+    (statement, words)
+}
+
+/// In single quotes where the shell would take it apart.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 impl Ids {
@@ -68,18 +106,27 @@ impl Ids {
             words::number(self.age_max as f64),
             words::percent(percent)
         );
-        let tables = seen.now.catalog.oldest.as_deref().unwrap_or_default();
-        let statement = tables
-            .first()
-            .map_or("VACUUM (FREEZE);".to_owned(), |table| format!("VACUUM (FREEZE) {};", table.name));
+        // Tables are seen of one database alone.
+        let is_own = oldest.name == seen.now.server.database;
+        let mut tables: Vec<&OldTable> = match is_own {
+            true => seen.now.catalog.oldest.iter().flatten().collect(),
+            false => Vec::new(),
+        };
+        tables.sort_by_key(|table| std::cmp::Reverse((self.age_of)(table)));
+        tables.truncate(TABLES_MAX);
+        let (statement, place) = match (is_own, tables.first()) {
+            (true, Some(table)) => {
+                (format!("VACUUM (FREEZE) {};", table.name), "vacuum here, oldest table first".to_owned())
+            }
+            (true, None) => ("VACUUM (FREEZE);".to_owned(), "vacuum here".to_owned()),
+            (false, _) => elsewhere(oldest, &seen.now.server.database),
+        };
         Verdict::value(self.id, percent, text)
             .with_thresholds(self.thresholds(seen))
             .details(databases.iter().map(|database| json!({ "database": database.name, "age": age(database) })))
             .details(tables)
             .action(format!(
-                "End what keeps old rows first: long transactions, prepared ones, slots and replicas; then vacuum in {}, \
-                 oldest table first.",
-                oldest.name
+                "End what keeps old rows first: long transactions, prepared ones, slots and replicas; then {place}."
             ))
             .statement(statement)
     }
@@ -113,7 +160,13 @@ fn dead_rows(seen: &Seen<'_>) -> Verdict {
                 words::plural((first.live + first.dead) as usize, "row"),
                 first.name
             );
-            Verdict::value(DEAD, dead(first), text).statement(format!("VACUUM (ANALYZE) {};", first.name))
+            // Vacuumed once, it would be as bad again before long.
+            let reset = match first.is_vacuum_off {
+                true => format!("ALTER TABLE {} RESET (autovacuum_enabled);\n", first.name),
+                false => String::new(),
+            };
+            let statement = format!("{reset}VACUUM (ANALYZE) {};", first.name);
+            Verdict::value(DEAD, dead(first), text).statement(statement)
         }
     };
     let verdict = verdict.details(worst).action(
@@ -122,7 +175,7 @@ fn dead_rows(seen: &Seen<'_>) -> Verdict {
     match off {
         None => verdict,
         Some(_) => verdict.at_least(Status::Warning).statement(
-            "ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();",
+            "ALTER SYSTEM SET autovacuum = on;\nALTER SYSTEM SET track_counts = on;\nSELECT pg_reload_conf();",
         ),
     }
 }
@@ -145,5 +198,5 @@ fn workers(seen: &Seen<'_>) -> Verdict {
     Verdict::value(WORKERS, percent, text)
         .at_most(ceiling)
         .action("Let them work faster rather than have more of them, which share the same budget.")
-        .statement("ALTER SYSTEM SET autovacuum_vacuum_cost_limit = 2000; SELECT pg_reload_conf();")
+        .statement("ALTER SYSTEM SET autovacuum_vacuum_cost_limit = 2000;\nSELECT pg_reload_conf();")
 }

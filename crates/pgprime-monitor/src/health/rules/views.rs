@@ -58,7 +58,7 @@ fn stale(views: &Views) -> Verdict {
     );
     Verdict::value("views.stale", late.len() as f64, text)
         .details(details)
-        .action("Is a scheduler running (`pgprime run`)? `pgprime views status` says what each waits for.")
+        .action("Is a scheduler running (pgprime run)? pgprime views status says what each waits for.")
         .statement(statement)
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use pgprime_monitor::alerts::{AlertSettings, test_delivery};
 use serde::Serialize;
 
@@ -59,6 +59,6 @@ fn read(options: &Options) -> anyhow::Result<(AlertSettings, String)> {
         None => "as there is no pgprime.toml (--config)".to_owned(),
     };
     let settings = AlertSettings::from_toml_in(&configuration.text, configuration.folder())
-        .with_context(|| origin.clone())?;
+        .map_err(|error| configuration.placed(&["alerts"], error))?;
     Ok((settings, origin))
 }

@@ -63,8 +63,8 @@ impl LoadObserver for Optimizer {
             Ok(self.look(&connected, pooler.as_ref()).await)
         })?;
         let mut lines = text(&found);
-        if let Some(watch) = &self.watch {
-            lines += &format!("\ndashboard at {} while the demo is up\n", watch.address());
+        if let Some(address) = self.watch.as_ref().and_then(Watch::address) {
+            lines += &format!("\ndashboard at {address} while the demo is up\n");
         }
         Ok(Findings { text: lines, json: serde_json::to_value(&found)? })
     }

@@ -38,13 +38,15 @@ impl Watch {
             runtime.block_on(System::start(&parts, None))
         };
         let system = start()?;
-        eprintln!("dashboard at {}", system.address);
+        if let Some(address) = system.address() {
+            eprintln!("dashboard at {address}");
+        }
         Ok(Self { runtime: Some(runtime), system: Some(system), _state: state })
     }
 
-    /// Where it is.
-    pub(super) fn address(&self) -> &str {
-        self.system.as_ref().map_or("", |system| &system.address)
+    /// Where it is, where it could listen.
+    pub(super) fn address(&self) -> Option<&str> {
+        self.system.as_ref().and_then(System::address)
     }
 }
 

@@ -15,14 +15,15 @@ use pgprime_monitor::health::Status;
     not be reached"
 )]
 pub(crate) struct Arguments {
-    /// The database to look at, a primary or a replica; it is not changed
+    /// The database to look at, a primary or a replica; it is not changed [otherwise: that of the configuration]
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub(super) database_url: Option<String>,
     /// The console of the pooler in front of it, pgprime's or PgBouncer's: postgresql://user@host:6432/pgbouncer
+    /// [otherwise: that of the configuration]
     #[arg(long, value_name = "URL", env = "PGPRIME_POOLER_URL", hide_env_values = true)]
     pub(super) pooler_url: Option<String>,
-    /// The configuration, with [health] and [[views]] [otherwise: config/pgprime.toml, if it is there]
-    #[arg(long, value_name = "FILE")]
+    /// The configuration [otherwise: pgprime.toml, config/pgprime.toml or /etc/pgprime/pgprime.toml, where there is one]
+    #[arg(long, value_name = "FILE", env = "PGPRIME_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// Look again and again until Ctrl-C; every 10 s, or as often as said here
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "0", value_parser = clap::value_parser!(u32).range(0..=86_400))]

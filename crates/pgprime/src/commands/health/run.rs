@@ -1,7 +1,6 @@
 //! From options to reports and an exit code.
 
 use std::io::{IsTerminal as _, stdout};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +13,10 @@ use pgprime_views::Declarations;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::options::Arguments;
+use crate::config::{Configuration, Front};
 use crate::exit;
 use crate::output::{print, print_json};
 
-/// Where the configuration is looked for when none is named.
-const CONFIG: &str = "config/pgprime.toml";
 /// Between the two looks of a single report: what is counted reaches the statistics within a second.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// Waste and views are waited for this long.
@@ -27,13 +25,15 @@ const BESIDE_MAX: Duration = Duration::from_secs(10);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (settings, declarations) = configuration(arguments)?;
-    let url = arguments.database_url().context(
-        "--database-url or DATABASE_URL is needed, such as postgresql://user:password@host:5432/database",
+    let configuration = Configuration::load(arguments.config.as_deref())?;
+    let (settings, declarations) = read(&configuration)?;
+    let url = configuration.database_url(arguments.database_url()).context(
+        "--database-url or DATABASE_URL is needed, such as postgresql://user:password@host:5432/database, or [database] url \
+         in the configuration",
     )?;
     DatabaseConfig::new(url).validate().context("--database-url is not the address of a database")?;
     let connect = Arc::new(Direct::new(url, settings.timeout));
-    let poolers = pooler(arguments)?;
+    let poolers = pooler(arguments, &configuration, url)?;
     let config = WatchConfig { declarations, poolers, ..WatchConfig::new(settings, connect) };
     crate::database::block_on(async {
         match arguments.watch {
@@ -43,21 +43,36 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn pooler(arguments: &Arguments) -> anyhow::Result<Vec<Box<dyn PoolerSource>>> {
-    let Some(url) = arguments.pooler_url() else { return Ok(Vec::new()) };
-    DatabaseConfig::new(url).validate().context("--pooler-url is not the address of a console")?;
+/// The pooler that was named, else that of the configuration.
+fn pooler(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    database_url: &str,
+) -> anyhow::Result<Vec<Box<dyn PoolerSource>>> {
+    let (url, origin) = match arguments.pooler_url() {
+        Some(url) => (url.to_owned(), "--pooler-url"),
+        None => match configuration.front(database_url) {
+            Front::Console(url) => (url, "[pgbouncer] url"),
+            Front::Nothing => return Ok(Vec::new()),
+            Front::Unseen(why) => {
+                eprintln!("pgprime: {why}");
+                return Ok(Vec::new());
+            }
+        },
+    };
+    DatabaseConfig::new(&url)
+        .validate()
+        .with_context(|| format!("{origin} is not the address of a console"))?;
     Ok(vec![Box::new(Console::new("the pooler", url))])
 }
 
 /// A mistake in the file is said before anybody is asked for anything.
-fn configuration(arguments: &Arguments) -> anyhow::Result<(Settings, Option<Declarations>)> {
-    let implied = || Some(PathBuf::from(CONFIG)).filter(|path| path.exists());
-    let Some(path) = arguments.config.clone().or_else(implied) else {
-        return Ok((Settings::default(), None));
-    };
-    let named = |path: &Path| format!("the configuration {}", path.display());
-    let settings = Settings::read(&path).with_context(|| named(&path))?;
-    let declarations = Declarations::read(&path).with_context(|| named(&path))?;
+fn read(configuration: &Configuration) -> anyhow::Result<(Settings, Option<Declarations>)> {
+    let Some(path) = &configuration.path else { return Ok((Settings::default(), None)) };
+    let settings = Settings::from_toml(&configuration.text);
+    let settings = settings.map_err(|error| configuration.placed(&["health"], error))?;
+    let declarations = Declarations::read(path);
+    let declarations = declarations.map_err(|error| configuration.placed(&["views"], error))?;
     Ok((settings, Some(declarations)))
 }
 

@@ -130,14 +130,15 @@ impl Contents<'_> {
             "{}listen_addr = \"127.0.0.1\"\nlisten_port = {port}\n\
              {}unix_socket_dir = \"\"\n\
              {}auth_type = {}\n\
-             {}# admin_users = [{user}]\n# stats_users = [{user}]\n",
+             {}stats_users = [{user}]\n{}# admin_users = [{user}]\n",
             comment("Loopback only: for applications on other machines add this machine's address."),
             comment("A folder here, such as \"/run/postgresql\", opens a Unix socket as well."),
             comment(why),
             quoted(scheme),
             comment(
-                "Who may run every command of the console (psql -p PORT pgbouncer), and who may only look."
+                "Who may look at the console, as `pgprime health` does: psql -h localhost -p PORT pgbouncer"
             ),
+            comment("Who may run every command of it."),
             user = quoted(&self.database.user),
         )
     }

@@ -81,7 +81,7 @@ pub(super) const SECTIONS: &[Section] = &[
         with("interval", "\"10s\"", "between two looks; a second at least"),
         with("timeout", "\"5s\"", "of a whole look, connecting included; 100 ms to a minute. A statement gets half of it, and 2 s at most"),
         with("slow_ms", "1000", "from how many milliseconds on a statement is slow"),
-        without("replicas", "how many there have to be; otherwise those that were seen in the past hour"),
+        without("replicas", "how many standbys there have to be; otherwise those that were seen in the past week"),
         with("catalog_every", "\"60s\"", "between two looks at tables, indexes and sizes"),
         with("space_every", "\"30m\"", "between two reports on space, from which bloat is told; a minute at least"),
         with("views_every", "\"60s\"", "between two looks at declared views"),

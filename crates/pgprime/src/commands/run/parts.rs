@@ -75,9 +75,11 @@ impl Parts {
         }
         let is_wanted = file.pooler.enabled.unwrap_or(pgbouncer_url.is_none()) && !arguments.no_pooler;
         let origin = configuration.path.clone().unwrap_or_else(|| PathBuf::from("DATABASE_URL"));
-        let pooler = is_wanted.then(|| pooler(&configuration, &origin, &url, arguments)).transpose()?;
+        let pooler = is_wanted.then(|| pooler(&configuration, &origin, &url, arguments)).transpose();
+        let pooler = pooler.map_err(|error| configuration.placed(&["pooler"], error))?;
         let text = &configuration.text;
-        let mut api = ApiConfig::from_table(file.api.clone())?;
+        let mut api =
+            ApiConfig::from_table(file.api.clone()).map_err(|error| configuration.placed(&["api"], error))?;
         let tls = api.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         for path in tls.chain(api.audit_file.iter_mut()) {
             // Beside the file, as all paths in it; an absolute one stays.
@@ -87,17 +89,19 @@ impl Parts {
             api.listen = listen;
             api.check()?;
         }
-        let named = || format!("in {}", origin.display());
         Ok(Self {
             pooler,
             workers: file.pooler.workers,
             pgbouncer_url,
             console_of: PoolerKind::Pgbouncer,
             api,
-            health: Settings::from_toml(text).with_context(named)?,
-            alerts: AlertSettings::from_toml_in(text, configuration.folder()).with_context(named)?,
-            declarations: read_views(&configuration).with_context(named)?,
-            figures: read_figures(&configuration).with_context(named)?,
+            health: Settings::from_toml(text).map_err(|error| configuration.placed(&["health"], error))?,
+            alerts: AlertSettings::from_toml_in(text, configuration.folder())
+                .map_err(|error| configuration.placed(&["alerts"], error))?,
+            declarations: read_views(&configuration)
+                .map_err(|error| configuration.placed(&["views"], error))?,
+            figures: read_figures(&configuration)
+                .map_err(|error| configuration.placed(&["figures"], error))?,
             schedule: Schedule::Ours,
             state: state_folder(arguments, &configuration)?,
             redis_url: std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty()),

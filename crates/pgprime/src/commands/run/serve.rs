@@ -8,6 +8,7 @@ use pgprime_pooler::{Handle, Pooler};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::interface;
 use super::options::Arguments;
 use super::parts::Parts;
 use super::reload;
@@ -63,8 +64,8 @@ pub(crate) fn multi_threaded() -> anyhow::Result<Runtime> {
 }
 
 fn announce(system: Option<&System>, pooler: Option<&Handle>) {
-    if let Some(system) = system {
-        tracing::info!(dashboard = system.address, api = format!("{}/api/docs", system.address), "watching");
+    if let Some(address) = system.and_then(System::address) {
+        interface::announce(address);
     }
     if let Some(pooler) = pooler {
         tracing::info!(port = pooler.port(), "applications connect to the pooler");

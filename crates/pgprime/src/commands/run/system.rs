@@ -5,22 +5,23 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use pgprime_api::{Api, LazyDatabase, Services};
+use pgprime_api::{LazyDatabase, Services};
 use pgprime_monitor::alerts::{AlertCenter, AlertSettings, AlertSink};
-use pgprime_monitor::health::Place;
+use pgprime_monitor::health::{Direct, Place};
 use pgprime_monitor::history::{HistorySink, SeriesStore};
-use pgprime_monitor::pooler::PoolerKind;
 use pgprime_monitor::watch::{Console, Monitor, MonitorHandle, PoolerSource, RoundSink, WatchConfig};
 use pgprime_pooler::Handle;
 use pgprime_views::{Policy, Scheduler};
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
+use super::interface::Interface;
 use super::parts::{Parts, Schedule};
 use super::recorder;
 use super::sources::{BuiltIn, Watched};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What people call a pooler that is watched over its console.
+const POOLER: &str = "the pooler";
 /// Requests that are being answered at the end are waited for this long.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -29,9 +30,7 @@ pub(crate) struct System {
     monitor: MonitorHandle,
     alerts: Arc<AlertCenter>,
     background: JoinSet<()>,
-    api: JoinHandle<()>,
-    end_api: oneshot::Sender<()>,
-    pub(crate) address: String,
+    interface: Interface,
 }
 
 impl System {
@@ -67,6 +66,7 @@ impl System {
             background.spawn(schedule(parts.declarations.clone(), parts.url.clone(), cached.clone()));
         }
         let services = Services {
+            direct: Some(Direct::new(&parts.url, CONNECT_TIMEOUT)),
             statement_history: Some(statements),
             pooler,
             rounds: Some(monitor.rounds()),
@@ -75,28 +75,31 @@ impl System {
             advice_kept: parts.cache.advice_ttl,
             alerts: Some(Arc::clone(&alerts)),
             series,
-            has_pgbouncer: parts.pgbouncer_url.is_some() && parts.console_of == PoolerKind::Pgbouncer,
+            // One of its own: rounds and pages do not wait for each other.
+            console: parts.pgbouncer_url.as_ref().map(|url| Arc::new(Console::new(POOLER, url))),
+            console_of: parts.console_of,
             declarations: Some(Arc::new(parts.declarations.clone())),
             figures: Some(Arc::new(parts.figures.clone())),
             cached: Some(cached),
             place: Place::of_host(&host),
             ..Services::new(database, label)
         };
-        let api = Api::bind(parts.api.clone(), services).await?;
-        let scheme = if parts.api.tls.is_some() { "https" } else { "http" };
-        let address = format!("{scheme}://{}", api.address());
-        let (end_api, ended) = oneshot::channel();
-        let api = tokio::spawn(api.serve(async move { drop(ended.await) }));
-        Ok(Self { monitor, alerts, background, api, end_api, address })
+        let interface = Interface::start(parts.api.clone(), services).await;
+        Ok(Self { monitor, alerts, background, interface })
+    }
+
+    /// Where REST and dashboard are; `None` while they cannot listen there.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.interface.address.as_deref()
     }
 
     /// Ends all of it, and lets go what is under way.
     pub(crate) async fn end(self) {
-        drop(self.end_api);
+        let interface = self.interface.end();
         drop(self.background);
         self.monitor.stop().await;
         self.alerts.end().await;
-        if tokio::time::timeout(END_MAX, self.api).await.is_err() {
+        if tokio::time::timeout(END_MAX, interface).await.is_err() {
             tracing::warn!("some requests were cut off at the end");
         }
     }
@@ -138,10 +141,7 @@ fn watch(
     let mut poolers: Vec<Box<dyn PoolerSource>> = Vec::new();
     poolers.extend(pooler.map(|handle| Box::new(BuiltIn::new(handle.clone())) as Box<dyn PoolerSource>));
     poolers.extend(
-        parts
-            .pgbouncer_url
-            .as_ref()
-            .map(|url| Box::new(Console::new("the pooler", url)) as Box<dyn PoolerSource>),
+        parts.pgbouncer_url.as_ref().map(|url| Box::new(Console::new(POOLER, url)) as Box<dyn PoolerSource>),
     );
     let connect = Watched::new(database.clone(), &parts.url, parts.health.timeout, host);
     let report = |cached: LazyDatabase| move || Some(cached.connected()?.cache()?.snapshot());
@@ -149,6 +149,7 @@ fn watch(
         poolers,
         declarations: Some(parts.declarations.clone()).filter(|declared| !declared.views().is_empty()),
         cache: Some(Box::new(report(cached.clone()))),
+        memory: alerts.memory(),
         ..WatchConfig::new(parts.health.clone(), Arc::new(connect))
     };
     let mut sinks: Vec<Box<dyn RoundSink>> = vec![Box::new(AlertSink(Arc::clone(alerts)))];

@@ -26,6 +26,7 @@ pub(super) fn observation(at_s: f64) -> Observation {
     };
     Observation {
         server,
+        lineage: None,
         took: Duration::from_millis(5),
         states: Ok(States { used: 10, active: 2, idle: 8, ..States::default() }),
         sessions: Ok(Vec::new()),
@@ -38,7 +39,7 @@ pub(super) fn observation(at_s: f64) -> Observation {
             ..Counters::default()
         }),
         checkpoints: Ok(Checkpoints::default()),
-        ids: Ok(vec![DatabaseIds { name: "app".to_owned(), transaction_age: 1_000, multixact_age: 10 }]),
+        ids: Ok(vec![ids()]),
         statements: Ok(Statements { calls: 1_000.0, exec_ms: 10_000.0, ..Statements::default() }),
         replication: Replication {
             replicas: Ok(Vec::new()),
@@ -76,8 +77,14 @@ fn server(at_s: f64) -> Server {
         data_directory: None,
         is_on_loopback: true,
         statements_extension: None,
-        has_statements_library: Some(true),
+        preload_libraries: Some("pg_stat_statements".to_owned()),
     }
+}
+
+/// Those of the database that is looked at.
+pub(super) fn ids() -> DatabaseIds {
+    let (transaction_age, multixact_age) = (1_000, 10);
+    DatabaseIds { name: "app".to_owned(), transaction_age, multixact_age, allows_connections: true }
 }
 
 /// A later look at the same server, which remembers the earlier one.

@@ -2,7 +2,7 @@
 
 use super::fixture::{GB, checked, failed, following, observation};
 use super::*;
-use crate::health::observe::{KnownReplica, Receiver, Replica, Slot};
+use crate::health::observe::{KnownReplica, Receiver, Replica, ReplicaKind, Replication, Slot};
 
 fn replica(name: &str) -> Replica {
     Replica {
@@ -72,12 +72,46 @@ fn missing_replicas() {
     assert_eq!(checked("replication.broken", &now, None).status, Well);
     now.replication.known = vec![known(90.0)];
     let check = checked("replication.broken", &now, None);
-    assert_eq!((check.status, check.text.as_str()), (Critical, "0 of 1 streaming; r1 is gone."));
+    assert_eq!(
+        (check.status, check.text.as_str()),
+        (Critical, "0 of 1 streaming; r1 is gone, last seen 10 s ago.")
+    );
     now.replication.replicas = Ok(vec![replica("r1")]);
     now.replication.known = vec![known(100.0)];
     assert_eq!(checked("replication.broken", &now, None).status, Well);
     let settings = Settings::from_toml("[health]\nreplicas = 2").unwrap();
     assert_eq!(status(&checks(&now, None, &settings), "replication.broken"), Critical);
+    // Gone for good, as somebody has said.
+    now.replication = Replication { replicas: Ok(Vec::new()), known: vec![known(90.0)], ..now.replication };
+    let settings = Settings::from_toml("[health]\nreplicas = 0").unwrap();
+    assert_eq!(status(&checks(&now, None, &settings), "replication.broken"), Well);
+    // Nobody has said anything for a week.
+    now.replication.known = vec![known(100.0 - 7.5 * 86_400.0)];
+    let check = checked("replication.broken", &now, None);
+    assert_eq!(
+        (check.status, check.text.ends_with("r1 was not seen for a week and is given up.")),
+        (Well, true)
+    );
+}
+
+/// A base backup streams for as long as it lasts, `pg_receivewal` for as long as somebody wants it; a subscriber's slot tells
+/// when it is gone.
+#[test]
+fn backups_and_subscribers_are_no_standbys() {
+    let mut now = observation(100.0);
+    let kinds = [ReplicaKind::Reader, ReplicaKind::Subscriber];
+    let followers = kinds.map(|kind| Replica { kind, replay_lag_s: Some(30.0), ..replica("other") });
+    now.replication.replicas = Ok(followers.to_vec());
+    let check = checked("replication.broken", &now, None);
+    assert_eq!((check.status, &*check.text), (Well, "There are no replicas, and none is expected."));
+    let settings = Settings::from_toml("[health]\nreplicas = 1").unwrap();
+    assert_eq!(status(&checks(&now, None, &settings), "replication.broken"), Critical);
+    let lag = checked("replication.lag_s", &now, None);
+    assert_eq!(
+        (lag.status, lag.details.len()),
+        (Warning, 1),
+        "what a subscriber shows is old, what a backup takes is not"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::fixture::{GB, observation};
 use super::*;
 use crate::health::down::DownKind;
-use crate::health::space::{WasteSummary, Wasteful};
+use crate::health::report::Missing;
+use crate::health::space::{FullSequence, SequenceSummary, WasteSummary, Wasteful};
 use crate::pooler::{PoolerKind, PoolerPool, PoolerReport, PoolerTotals};
 
 fn pooler(change: impl Fn(&mut PoolerPool)) -> PoolerReport {
@@ -69,9 +70,11 @@ fn pools_at_their_limits() {
         let report = PoolerReport { clients, ..pooler(|_| {}) };
         assert_eq!(status(&judged(&[seen(report)]), "pooler.clients_used"), expected);
     }
-    let checks = judged(&[seen(pooler(|pool| (pool.clients_waiting, pool.paused) = (9, true)))]);
+    let checks = judged(&[seen(pooler(|pool| {
+        (pool.clients_waiting, pool.paused, pool.database) = (9, true, "my \"app\"".to_owned());
+    }))]);
     let waiting = checks.iter().find(|check| check.id == "pooler.clients_waiting").unwrap();
-    assert_eq!(waiting.statement.as_deref(), Some("RESUME;"));
+    assert_eq!(waiting.statement.as_deref(), Some("RESUME \"my \"\"app\"\"\";"));
 }
 
 #[test]
@@ -84,6 +87,9 @@ fn a_pooler_that_gives_no_answer() {
     assert_eq!(status(&judged(&[trouble(false)]), "pooler.up"), Unknown);
     assert_eq!(status(&judged(&[seen(pooler(|_| {})), trouble(true)]), "pooler.up"), Critical);
     assert_eq!(status(&judged(&[seen(pooler(|_| {}))]), "pooler.up"), Well);
+    let ours = PoolerReport { kind: PoolerKind::Pgprime, version: "0.1.0".to_owned(), ..pooler(|_| {}) };
+    let up = judged(&[seen(ours), seen(pooler(|_| {}))]).into_iter().find(|check| check.id == "pooler.up");
+    assert_eq!(up.unwrap().text, "pgprime 0.1.0, PgBouncer 1.18.0 answer.");
     assert!(!judged(&[]).iter().any(|check| check.id.starts_with("pooler.")));
 }
 
@@ -98,13 +104,11 @@ fn waste() {
             summary: String::new(),
             statement: None,
         }],
+        ..WasteSummary::default()
     };
     let judged = |wasted, total| {
         let tables = WasteSummary { total_bytes: total, ..summary(wasted) };
-        let space = SpaceSummary { taken_at: Timestamp::UNIX_EPOCH, tables, indexes: summary(wasted) };
-        let now = observation(100.0);
-        let checks =
-            judge(&Evidence { space: Some(&space), ..Evidence::of(Ok(&now), None) }, &Settings::default());
+        let checks = judged_space(&space(tables, summary(wasted)));
         (status(&checks, "bloat.tables"), status(&checks, "bloat.indexes"))
     };
     assert_eq!(judged(2 * GB - 1, 10 * GB), (Well, Well));
@@ -113,6 +117,72 @@ fn waste() {
     assert_eq!(judged(6 * GB, 10 * GB), (Critical, Critical));
     // All of a small database is waste, and not worth a word.
     assert_eq!(judged(99 << 20, 100 << 20).0, Well);
+}
+
+fn space(tables: WasteSummary, indexes: WasteSummary) -> SpaceSummary {
+    SpaceSummary { taken_at: Timestamp::UNIX_EPOCH, tables, indexes, sequences: SequenceSummary::default() }
+}
+
+fn judged_space(space: &SpaceSummary) -> Vec<Check> {
+    let now = observation(100.0);
+    judge(&Evidence { space: Some(space), ..Evidence::of(Ok(&now), None) }, &Settings::default())
+}
+
+fn grant() -> Missing {
+    let statement = Some("GRANT pg_read_all_data TO watcher;".to_owned());
+    Missing { what: "the waste of 3 tables".to_owned(), why: "it is hidden".to_owned(), statement }
+}
+
+/// What is not seen is not well, unless it is too little to matter.
+#[test]
+fn waste_that_cannot_be_seen() {
+    let tables = |wasted_bytes, unseen_bytes| WasteSummary {
+        total_bytes: 10 * GB,
+        wasted_bytes,
+        unseen_bytes,
+        unseen: Some(grant()),
+        ..WasteSummary::default()
+    };
+    for (wasted, unseen, expected) in [
+        (0, 10 * GB, Unknown),
+        (GB, GB - 1, Well),
+        (GB, GB, Unknown),
+        (2 * GB, 8 * GB, Warning),
+        (5 * GB, 5 * GB, Critical),
+    ] {
+        let checks = judged_space(&space(tables(wasted, unseen), WasteSummary::default()));
+        let check = checks.iter().find(|check| check.id == "bloat.tables").unwrap();
+        assert_eq!(check.status, expected, "{wasted} {unseen}");
+        if expected == Unknown {
+            assert_eq!((check.value, check.statement.clone()), (None, grant().statement), "{check:?}");
+        }
+    }
+    let small = WasteSummary { total_bytes: 99 << 20, ..tables(0, 99 << 20) };
+    assert_eq!(status(&judged_space(&space(small, WasteSummary::default())), "bloat.tables"), Well);
+}
+
+#[test]
+fn sequences_that_end() {
+    let full = |used_percent| FullSequence {
+        name: "public.s".to_owned(),
+        used_percent,
+        end_value: 2_147_483_647,
+        summary: None,
+        statement: None,
+    };
+    let judged = |fullest: Vec<FullSequence>, unseen| {
+        let sequences = SequenceSummary { fullest, unseen };
+        let space = SpaceSummary { sequences, ..space(WasteSummary::default(), WasteSummary::default()) };
+        let check =
+            judged_space(&space).into_iter().find(|check| check.id == "database.sequences_used").unwrap();
+        (check.status, check.statement)
+    };
+    let bloat = || Some("pgprime bloat".to_owned());
+    assert_eq!(judged(vec![], None), (Well, None));
+    assert_eq!(judged(vec![full(74.9)], None), (Well, None));
+    assert_eq!(judged(vec![full(75.0)], None), (Warning, bloat()));
+    assert_eq!(judged(vec![full(90.0), full(80.0)], Some(grant())), (Critical, bloat()));
+    assert_eq!(judged(vec![full(10.0)], Some(grant())), (Unknown, grant().statement));
 }
 
 #[test]
