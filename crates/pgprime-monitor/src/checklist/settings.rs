@@ -281,7 +281,7 @@ pub(super) fn changing(evidence: &Evidence, settings: &[&Found], judged: Judged)
 /// Whether its value holds for some only, and is kept in the catalog.
 fn is_in_catalog(found: &Found) -> bool {
     let source = found.comparison.source.as_deref();
-    found.role.is_some() || source.is_some_and(|source| is_for_some(source))
+    found.role.is_some() || source.is_some_and(is_for_some)
 }
 
 /// Whether a value of this source holds for a role or a database alone, and not for what the configuration files are for.
