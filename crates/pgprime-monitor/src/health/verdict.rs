@@ -143,7 +143,7 @@ fn is_running(id: &str) -> bool {
             | "transactions.longest"
             | "transactions.idle_longest"
             | "transactions.prepared_oldest"
-            | "replication.receiver_silent_s"
+            | "replication.receiver"
     )
 }
 
