@@ -183,8 +183,9 @@ const journeys = {
       await page.go(`${base}mode-normal/#/capacity`);
       await page.until('document.querySelector(".live.is-live") && document.querySelector(".figures")');
     }
-    await page.value('history.go(-2)');
-    await page.until('document.querySelector(".live.is-live") && document.querySelector(".figures")');
+    // Later, so that the answer comes before the page is left; the mark tells the page that is left from the other.
+    await page.value('window.isLeft = true; setTimeout(() => history.go(-2)); 0');
+    await page.until('!window.isLeft && document.querySelector(".live.is-live") && document.querySelector(".figures")');
     return page;
   },
 
