@@ -6,21 +6,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use pgprime_tls::{IdentitySettings, SYSTEM, TlsError, Trust, Verifier};
+use rustls::ClientConfig;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::{TlsMode, TlsOptions, TrustedRoots};
-
-/// Why TLS cannot be set up: a file that cannot be read, as a sentence.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct TlsError(String);
 
 /// What makes TLS connections for one endpoint. Clones share everything.
 #[derive(Clone)]
@@ -39,15 +29,23 @@ impl Tls {
         let verifier = Verifier { trust: trust(options)?, provider: Arc::clone(&provider) };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError(format!("TLS: {error}")))?
+            .map_err(|error| TlsError::new("sslmode", error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match own_certificate(options)? {
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| TlsError(format!("sslcert and sslkey cannot be used: {error}")))?,
+        let own = IdentitySettings {
+            certificate: ("sslcert", options.certificate.as_deref()),
+            key: ("sslkey", options.key.as_deref()),
+        };
+        let mut warnings = Vec::new();
+        let mut config = match own.read(&mut warnings)? {
+            Some(own) => builder.with_client_auth_cert(own.chain, own.key).map_err(|error| {
+                TlsError::new("sslcert", format!("it cannot be used with sslkey: {error}"))
+            })?,
             None => builder.with_no_client_auth(),
         };
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         if options.is_direct {
             config.alpn_protocols = vec![b"postgresql".to_vec()];
         }
@@ -60,31 +58,6 @@ impl Tls {
     }
 }
 
-type OwnCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn own_certificate(options: &TlsOptions) -> Result<Option<OwnCertificate>, TlsError> {
-    let (Some(certificate), Some(key)) = (&options.certificate, &options.key) else { return Ok(None) };
-    let chain = certificates("sslcert", certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        TlsError(format!(
-            "sslkey: {} holds no private key in PEM without a passphrase: {error}",
-            key.display()
-        ))
-    })?;
-    Ok(Some((chain, key)))
-}
-
-fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if found.is_empty() => {
-            Err(TlsError(format!("{name}: {} holds no certificate in PEM", path.display())))
-        }
-        Ok(found) => Ok(found),
-        Err(error) => Err(TlsError(format!("{name}: {} cannot be read: {error}", path.display()))),
-    }
-}
-
 /// Whom to trust: like libpq, `require` with a root certificate verifies as `verify-ca` does, and the modes below
 /// verify nothing.
 fn trust(options: &TlsOptions) -> Result<Trust, TlsError> {
@@ -94,92 +67,17 @@ fn trust(options: &TlsOptions) -> Result<Trust, TlsError> {
         TlsMode::VerifyFull => true,
         TlsMode::Disable | TlsMode::Allow | TlsMode::Prefer | TlsMode::Require => return Ok(Trust::Anyone),
     };
-    let mut roots = RootCertStore::empty();
-    let mut known = Vec::new();
-    match &options.roots {
-        Some(TrustedRoots::File(path)) => {
-            known = certificates("sslrootcert", path)?;
-            roots.add_parsable_certificates(known.iter().cloned());
-        }
+    let path = match &options.roots {
+        Some(TrustedRoots::File(path)) => path,
         // Everybody gets a certificate for a name of his own from one of the system's authorities.
         Some(TrustedRoots::System) | None if !checks_name => {
             let text = "without a check of the host's name, `sslrootcert` must name a file";
-            return Err(TlsError(text.to_owned()));
+            return Err(TlsError::new("sslmode", text));
         }
-        Some(TrustedRoots::System) | None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        let text = "no trusted root certificate was found; name a file with `sslrootcert`, or install the system's \
-                    (package ca-certificates)";
-        return Err(TlsError(text.to_owned()));
-    }
-    Ok(Trust::Roots { roots, known, checks_name })
-}
-
-#[derive(Debug)]
-enum Trust {
-    /// TLS against listeners, not against impostors.
-    Anyone,
-    Roots {
-        roots: RootCertStore,
-        /// The certificates of `sslrootcert`: a server may present one of them itself, as self-signed ones do.
-        known: Vec<CertificateDer<'static>>,
-        checks_name: bool,
-    },
-}
-
-#[derive(Debug)]
-struct Verifier {
-    trust: Trust,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let Trust::Roots { roots, known, checks_name } = &self.trust else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        if !known.contains(end_entity) {
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
-        }
-        if *checks_name {
-            verify_server_name(&certificate, server_name)?;
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+        Some(TrustedRoots::System) | None => Path::new(SYSTEM),
+    };
+    let roots = pgprime_tls::roots("sslrootcert", path)?;
+    Ok(if checks_name { Trust::IssuerAndName(roots) } else { Trust::Issuer(roots) })
 }
 
 #[cfg(test)]
@@ -207,7 +105,7 @@ mod tests {
             ..TlsOptions::default()
         };
         let error = Tls::new(&options).unwrap_err().to_string();
-        assert!(error.starts_with("sslrootcert: /nowhere/ca.crt cannot be read"), "{error}");
+        assert!(error.starts_with("sslrootcert: cannot read /nowhere/ca.crt"), "{error}");
         // Below verification, the file is not even opened, as in libpq.
         assert!(Tls::new(&TlsOptions { mode: TlsMode::Prefer, ..options }).is_ok());
     }

@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("pgprime-wire", 0),
     ("pgprime-capacity", 0),
     ("pgprime-sql", 0),
+    ("pgprime-tls", 0),
     ("pgprime-pool", 1),
     ("pgprime-cache", 1),
     ("pgprime-footprint", 1),

@@ -8,11 +8,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, ServerConfig};
 
-use super::files::{self, IdentitySettings};
-use super::trust::{Trust, Verifier};
 use super::versions::versions;
 use super::{ALPN, TlsError};
 use crate::settings::Settings;
+use pgprime_tls::{IdentitySettings, SYSTEM, Trust, Verifier};
 
 /// Both sides, ready for new connections. A reload makes another; sessions go on with the one they began with.
 #[derive(Debug)]
@@ -82,12 +81,12 @@ fn clients(
         .map_err(|error| TlsError::new("client_tls_protocols", error.to_string()))?;
     let builder = if mode.starts_with("verify-") {
         let path = required(mode_name, mode, "client_tls_ca_file", settings.client_tls_ca_file.as_deref())?;
-        if path == Path::new(files::SYSTEM) {
+        if path == Path::new(SYSTEM) {
             let text =
                 "`system` lets everybody in who has any public certificate: name a file with your own roots";
             return Err(TlsError::new("client_tls_ca_file", text));
         }
-        let roots = Arc::new(files::roots("client_tls_ca_file", path)?.store);
+        let roots = Arc::new(pgprime_tls::roots("client_tls_ca_file", path)?.store);
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
         let failed = |error: rustls::server::VerifierBuilderError| {
             TlsError::new("client_tls_ca_file", error.to_string())
@@ -124,11 +123,11 @@ fn servers(
     warnings.extend(versions.warning);
     let roots = || {
         let path = required(mode_name, mode, "server_tls_ca_file", settings.server_tls_ca_file.as_deref())?;
-        if path == Path::new(files::SYSTEM) && mode != "verify-full" {
+        if path == Path::new(SYSTEM) && mode != "verify-full" {
             let text = "`system` needs server_tls_sslmode = verify-full: anybody gets a public certificate";
             return Err(TlsError::new("server_tls_ca_file", text));
         }
-        files::roots("server_tls_ca_file", path)
+        pgprime_tls::roots("server_tls_ca_file", path)
     };
     let trust = match mode {
         "verify-ca" => Trust::Issuer(roots()?),

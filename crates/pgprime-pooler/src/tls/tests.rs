@@ -16,8 +16,8 @@ use rustls::{
 };
 
 use super::session::INCOMING_BYTES_MAX;
-use super::trust::{Trust, Verifier};
 use super::{Received, TlsSession};
+use pgprime_tls::{Trust, Verifier};
 
 const MESSAGE_BYTES: usize = 300_000;
 

@@ -70,8 +70,9 @@ fn certificates_of_servers_are_verified() {
     check(with("verify-full", "127.0.0.1", "ca.crt"), "app", Err("not valid for name"));
     check(with("verify-ca", "localhost", "other-ca.crt"), "app", Err("UnknownIssuer"));
     check(with("verify-full", "localhost", "other-ca.crt"), "app", Err("UnknownIssuer"));
-    // The server's own certificate in the place of its issuer's.
-    check(with("verify-full", "localhost", "server.crt"), "app", Err("UnknownIssuer"));
+    // The server's own certificate in the place of its issuer's: the very one is trusted, for its name.
+    check(with("verify-full", "localhost", "server.crt"), "app", Ok(true));
+    check(with("verify-full", "127.0.0.1", "server.crt"), "app", Err("not valid for name"));
     // Nothing is verified in the modes below.
     check(with("require", "127.0.0.1", "other-ca.crt"), "app", Ok(true));
 }

@@ -7,26 +7,35 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::TlsError;
+use crate::TlsError;
 
 /// The word for the operating system's certificates in the place of a file, as libpq has it.
-pub(super) const SYSTEM: &str = "system";
+pub const SYSTEM: &str = "system";
 
 /// A certificate with those between it and its root, and its key.
-pub(super) struct Identity {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: PrivateKeyDer<'static>,
+#[derive(Debug)]
+pub struct Identity {
+    /// One's own first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Never shown.
+    pub key: PrivateKeyDer<'static>,
 }
 
 /// The settings that name the files of an identity.
-pub(super) struct IdentitySettings<'a> {
-    pub(super) certificate: (&'static str, Option<&'a Path>),
-    pub(super) key: (&'static str, Option<&'a Path>),
+#[derive(Debug)]
+pub struct IdentitySettings<'a> {
+    /// The setting's name, and its value.
+    pub certificate: (&'static str, Option<&'a Path>),
+    /// The setting's name, and its value.
+    pub key: (&'static str, Option<&'a Path>),
 }
 
 impl IdentitySettings<'_> {
     /// `None` where neither file is set. Warns of a key that is not kept secret.
-    pub(super) fn read(&self, warnings: &mut Vec<String>) -> Result<Option<Identity>, TlsError> {
+    ///
+    /// # Errors
+    /// [`TlsError`]: one without the other, or a file that is of no use.
+    pub fn read(&self, warnings: &mut Vec<String>) -> Result<Option<Identity>, TlsError> {
         let (certificate, key) = match (self.certificate.1, self.key.1) {
             (Some(certificate), Some(key)) => (certificate, key),
             (None, None) => return Ok(None),
@@ -62,15 +71,19 @@ fn belongs(missing: &'static str, given: &str) -> TlsError {
 
 /// Certificates that others must descend from.
 #[derive(Debug)]
-pub(super) struct Roots {
-    pub(super) store: RootCertStore,
+pub struct Roots {
+    /// All of them.
+    pub store: RootCertStore,
     /// Those of the file: a server may show one of them itself, as self-signed ones do.
-    pub(super) known: Vec<CertificateDer<'static>>,
+    pub known: Vec<CertificateDer<'static>>,
 }
 
 /// Reads roots from a file, or takes the system's: those are for verifying a name, too. Anybody gets a certificate for a name
-/// of his own from one of them.
-pub(super) fn roots(setting: &'static str, path: &Path) -> Result<Roots, TlsError> {
+/// of his own from one of them. What a file holds besides usable roots is passed over.
+///
+/// # Errors
+/// [`TlsError`]: no root at all.
+pub fn roots(setting: &'static str, path: &Path) -> Result<Roots, TlsError> {
     let mut store = RootCertStore::empty();
     if path == Path::new(SYSTEM) {
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -81,10 +94,10 @@ pub(super) fn roots(setting: &'static str, path: &Path) -> Result<Roots, TlsErro
         return Ok(Roots { store, known: Vec::new() });
     }
     let known = certificates(setting, path)?;
-    for certificate in &known {
-        store.add(certificate.clone()).map_err(|error| {
-            TlsError::new(setting, format!("{} holds a certificate that is none: {error}", path.display()))
-        })?;
+    store.add_parsable_certificates(known.iter().cloned());
+    if store.is_empty() {
+        let text = format!("{} holds no certificate that can be a root", path.display());
+        return Err(TlsError::new(setting, text));
     }
     Ok(Roots { store, known })
 }

@@ -10,11 +10,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::files::Roots;
+use crate::files::Roots;
 
 /// Whose certificates are taken.
 #[derive(Debug)]
-pub(super) enum Trust {
+pub enum Trust {
     /// Anybody's: TLS against listeners, not against impostors (`require` and below).
     Anyone,
     /// Those that descend from a root (`verify-ca`).
@@ -25,16 +25,18 @@ pub(super) enum Trust {
 
 /// The name that a certificate is to be for, where it is verified. What can be no name in a certificate is an address that
 /// no certificate is for.
-pub(crate) fn server_name(host: &str) -> ServerName<'static> {
+pub fn server_name(host: &str) -> ServerName<'static> {
     let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
     ServerName::try_from(host.to_string()).unwrap_or(nobody)
 }
 
 /// Checks servers' certificates as far as the mode asks for it.
 #[derive(Debug)]
-pub(super) struct Verifier {
-    pub(super) trust: Trust,
-    pub(super) provider: Arc<CryptoProvider>,
+pub struct Verifier {
+    /// Whose are taken.
+    pub trust: Trust,
+    /// The cryptography to check with.
+    pub provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
@@ -56,9 +58,9 @@ impl Verifier {
             algorithms,
         );
         match signed {
-            // Self-signed ones are marked as an authority's, and that is all that is wrong with them: one that is out
-            // of its time is another error.
-            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+            // A self-signed one is marked as an authority's, or has no issuer but itself, and that is all that is wrong with
+            // it: one that is out of its time is another error, which comes first.
+            Err(Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer))
                 if roots.known.contains(end_entity) =>
             {
                 Ok(())
