@@ -1,5 +1,4 @@
 SELECT /* pgprime: what server this is, who asks, and what extensions measure or repair bloat */
-    current_setting('server_version_num')::int4 AS version_number,
     current_setting('server_version') AS version,
     current_database()::text AS database,
     current_user::text AS role,

@@ -8,11 +8,10 @@ pub mod explain;
 pub mod history;
 pub mod index_review;
 pub mod indexes;
-mod missing;
 pub mod plan;
 pub mod selection;
 pub mod slow;
 pub mod space;
 
-pub use missing::Missing;
+pub use pgprime_readonly::Missing;
 pub use pgprime_sql as sql;

@@ -13,7 +13,6 @@ mod read;
 mod render;
 mod repeats;
 mod report;
-mod session;
 mod since;
 mod snapshot;
 pub(crate) mod text;

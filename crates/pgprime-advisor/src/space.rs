@@ -9,7 +9,6 @@
 //! Everything is read in one read-only transaction under short timeouts; no statement of a [`Remedy`] is ever run here.
 
 mod autovacuum;
-mod error;
 mod estimate;
 mod estimates;
 mod finding;
@@ -25,14 +24,14 @@ mod remedy;
 mod report;
 mod sequences;
 mod server;
-pub(crate) mod session;
 mod surroundings;
 mod text;
 pub(crate) mod units;
 mod waste;
 
 pub use autovacuum::Autovacuum;
-pub use error::ReadError;
+pub use pgprime_readonly::ReadError;
+
 pub use finding::{Finding, FindingKind, Severity};
 pub use growth::remember;
 pub use options::{Measure, SpaceOptions};

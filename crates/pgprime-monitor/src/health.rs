@@ -27,7 +27,8 @@ pub use observe::{
     States, TableSeen, observe,
 };
 pub use past::{Past, Remembered, trend, trend_of_duration};
-pub use report::{Check, Group, HealthReport, Missing, Status, Thresholds, Trend, Unit};
+pub use pgprime_readonly::Missing;
+pub use report::{Check, Group, HealthReport, Status, Thresholds, Trend, Unit};
 pub use rules::{Evidence, PoolerSeen, PoolerTrouble, blocking, checks, judge};
 pub use settings::{Settings, SettingsError};
 pub use space::{FullSequence, SequenceSummary, SpaceSummary, WasteSummary, Wasteful};

@@ -7,13 +7,13 @@
 
 mod activity;
 mod error;
-mod missing;
 mod mix;
 mod roles;
 mod server;
-mod session;
 mod settings;
 mod statements;
+
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -22,14 +22,17 @@ use pgprime_capacity::postgres::LiveSetting;
 
 pub use activity::{ConnectionGroup, Connections, Replica};
 pub use error::ObserveError;
-pub use missing::Missing;
 pub use mix::Mix;
+pub use pgprime_readonly::Missing;
 pub use roles::{RoleVerifier, Verifier, VerifierKind, roles};
 pub use server::Server;
 pub use settings::RoleSetting;
 pub use statements::{LONG_MS, Statements, StatementsSince};
 
-use session::Session;
+use pgprime_readonly::{Session, Timeouts};
+
+/// None of these is a setting that is observed, which would then be seen with this value.
+const TIMEOUTS: Timeouts = Timeouts { statement: Duration::from_secs(5), lock: Duration::from_secs(1) };
 
 /// What a live database says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,13 +116,13 @@ pub async fn observe(client: &Client) -> Result<Observation, ObserveError> {
 pub async fn observe_beside(client: &Client, fresh: Option<&Client>) -> Result<Observation, ObserveError> {
     let apart = match fresh {
         Some(fresh) => {
-            let session = Session::begin(fresh).await?;
+            let session = Session::begin(fresh, TIMEOUTS).await?;
             let outcome = settings_of(&session).await;
             Some(session.end(outcome).await?)
         }
         None => None,
     };
-    let session = Session::begin(client).await?;
+    let session = Session::begin(client, TIMEOUTS).await?;
     let outcome = look(&session, apart).await;
     session.end(outcome).await
 }

@@ -48,7 +48,7 @@ pub(crate) async fn of_database(
     let snapshot = match slow::snapshot(&connected.client).await {
         Ok(snapshot) => snapshot,
         Err(SlowError::NotMeasured { missing }) => return Ok(Found::Missing(missing)),
-        Err(error) if error.is_disconnect() => return Err(Unreachable::lost(connected, &error).into()),
+        Err(error) if error.is_connection_lost() => return Err(Unreachable::lost(connected, &error).into()),
         Err(error) => return Err(error.into()),
     };
     let mut note = None;

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("pgprime-pool", 1),
     ("pgprime-cache", 1),
     ("pgprime-footprint", 1),
+    ("pgprime-readonly", 1),
     ("pgprime-cluster", 1),
     ("pgprime-pooler", 2),
     ("pgprime-client", 2),

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tokio_postgres::Row;
 
-use crate::space::ReadError;
 use crate::space::locked::Locked;
-use crate::space::session::{Session, column, count};
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column, count};
 
 /// An index.
 #[derive(Clone, Debug, Default, PartialEq)]

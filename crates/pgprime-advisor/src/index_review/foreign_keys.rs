@@ -7,9 +7,10 @@ use super::catalog::Index;
 use super::finding::{Confidence, IndexFinding, IndexProblem};
 use super::options::ReviewOptions;
 use super::statements;
-use crate::space::session::{Session, column, count};
+use crate::space::Severity;
 use crate::space::units::{amount, bytes};
-use crate::space::{ReadError, Severity};
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column, count};
 
 /// A foreign key.
 #[derive(Clone, Debug, Default, PartialEq)]

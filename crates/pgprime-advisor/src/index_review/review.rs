@@ -13,10 +13,11 @@ use super::invalid::invalid;
 use super::options::ReviewOptions;
 use super::overlap::overlap;
 use super::unused::{Counting, unused};
-use crate::missing::Missing;
-use crate::space::session::{Session, column, count};
+use crate::Missing;
 use crate::space::units::ago;
-use crate::space::{self, IndexSpace, Measured, ReadError, Server, TableSpace, Wanted};
+use crate::space::{self, IndexSpace, Measured, Server, TableSpace, Wanted};
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column, count};
 
 /// What is to be said of a database's indexes.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::selection::MatrixError;
-use crate::space::ReadError;
+use pgprime_readonly::ReadError;
 
 /// Why there is no advice.
 #[derive(Debug, Error)]

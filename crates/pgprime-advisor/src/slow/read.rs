@@ -1,20 +1,22 @@
 //! The reading of pg_stat_statements, whatever its version and wherever it is.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use pgprime_readonly::{Attempt, ReadError, Session, Timeouts, column, server_version};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::error::SlowError;
-use super::session::{Attempt, Session, column};
 use super::snapshot::{Hidden, Server, Snapshot, Tracking};
 use super::text;
 use crate::Missing;
 use crate::history::{Counters, Entry, Identity, Reading, StatementKey};
 
-const VERSION_NUMBER_MIN: i64 = 130_000;
+/// The view's texts lie in a file, which may be large.
+const TIMEOUTS: Timeouts = Timeouts { statement: Duration::from_secs(15), lock: Duration::from_secs(1) };
 const WHAT: &str = "statements and their times";
 const CREATE: &str = "CREATE EXTENSION pg_stat_statements;";
 
@@ -36,7 +38,7 @@ pub async fn snapshot(client: &Client) -> Result<Snapshot, SlowError> {
 /// # Errors
 /// Those of [`snapshot`].
 pub async fn snapshot_except(client: &Client, known: &HashSet<StatementKey>) -> Result<Snapshot, SlowError> {
-    let session = Session::begin(client).await?;
+    let session = Session::begin(client, TIMEOUTS).await?;
     let outcome = read(&session, known).await;
     session.end(outcome).await
 }
@@ -91,7 +93,7 @@ async fn read(session: &Session<'_>, known: &HashSet<StatementKey>) -> Result<Sn
     let (reset_at, deallocations) = information(session, &view).await?;
     let step = "read pg_stat_statements";
     let sql = view.filled(include_str!("../../sql/slow_statements.sql"));
-    let rows = match session.attempt(step, &sql).await? {
+    let rows = match session.attempt(step, &sql, &[]).await? {
         Attempt::Rows(rows) => rows,
         Attempt::Refused { state, message } => return Err(refused(&view, &asked, &state, message)),
     };
@@ -122,23 +124,16 @@ async fn read(session: &Session<'_>, known: &HashSet<StatementKey>) -> Result<Sn
 }
 
 async fn ask(session: &Session<'_>) -> Result<Asked, SlowError> {
+    let number = server_version(session).await?;
     let step = "ask who answers";
-    // Before anything that old servers would not know.
-    let version = session
-        .row(step, "SELECT /* pgprime: */ current_setting('server_version_num')::int8 AS number")
-        .await?;
-    let number: i64 = column(&version, step, "number")?;
-    if number < VERSION_NUMBER_MIN {
-        return Err(SlowError::TooOld { version: (number / 10_000).to_string() });
-    }
     let row = session.row(step, include_str!("../../sql/slow_server.sql")).await?;
-    let setting = |name: &str| -> Result<Option<String>, SlowError> { column(&row, step, name) };
+    let setting = |name: &str| -> Result<Option<String>, ReadError> { column(&row, step, name) };
     let entries_max: Option<i64> = column(&row, step, "entries_max")?;
     let track = setting("track")?;
     Ok(Asked {
         server: Server {
             version: column(&row, step, "version")?,
-            version_major: u32::try_from(number / 10_000).unwrap_or(0),
+            version_major: number / 10_000,
             database: column(&row, step, "database")?,
             database_oid: column(&row, step, "database_oid")?,
             role: column(&row, step, "role")?,
@@ -161,18 +156,18 @@ async fn ask(session: &Session<'_>) -> Result<Asked, SlowError> {
     })
 }
 
-fn moment(row: &Row, step: &'static str, name: &str) -> Result<Option<Timestamp>, SlowError> {
+fn moment(row: &Row, step: &'static str, name: &str) -> Result<Option<Timestamp>, ReadError> {
     let micros: Option<i64> = column(row, step, name)?;
     let read = |micros| {
         Timestamp::from_microsecond(micros)
-            .map_err(|error| SlowError::Answer { step, reason: error.to_string() })
+            .map_err(|error| ReadError::Answer { step, reason: error.to_string() })
     };
     micros.map(read).transpose()
 }
 
-async fn system(session: &Session<'_>) -> Result<Option<String>, SlowError> {
+async fn system(session: &Session<'_>) -> Result<Option<String>, ReadError> {
     let step = "ask whose data this is";
-    match session.attempt(step, include_str!("../../sql/slow_system.sql")).await? {
+    match session.attempt(step, include_str!("../../sql/slow_system.sql"), &[]).await? {
         Attempt::Rows(rows) => rows.first().map(|row| column(row, step, "system")).transpose(),
         Attempt::Refused { .. } => Ok(None),
     }
@@ -266,13 +261,13 @@ fn refused(view: &View, asked: &Asked, state: &SqlState, message: String) -> Slo
 async fn information(
     session: &Session<'_>,
     view: &View,
-) -> Result<(Option<Timestamp>, Option<u64>), SlowError> {
+) -> Result<(Option<Timestamp>, Option<u64>), ReadError> {
     if !view.has_information {
         return Ok((None, None));
     }
     let step = "read pg_stat_statements_info";
     let sql = view.filled(include_str!("../../sql/slow_information.sql"));
-    let Attempt::Rows(rows) = session.attempt(step, &sql).await? else { return Ok((None, None)) };
+    let Attempt::Rows(rows) = session.attempt(step, &sql, &[]).await? else { return Ok((None, None)) };
     let Some(row) = rows.first() else { return Ok((None, None)) };
     let deallocations: i64 = column(row, step, "deallocations")?;
     Ok((moment(row, step, "reset_at")?, Some(deallocations.unsigned_abs())))
@@ -285,7 +280,7 @@ struct Collected {
     hidden: Hidden,
 }
 
-fn collect(rows: &[Row], step: &'static str) -> Result<Collected, SlowError> {
+fn collect(rows: &[Row], step: &'static str) -> Result<Collected, ReadError> {
     let mut collected = Collected::default();
     for row in rows {
         let counters = Counters::from_names(|name| column(row, step, name))?;
@@ -315,7 +310,7 @@ fn collect(rows: &[Row], step: &'static str) -> Result<Collected, SlowError> {
 }
 
 /// None for a statement that this role may not see.
-fn key(row: &Row, step: &'static str) -> Result<Option<StatementKey>, SlowError> {
+fn key(row: &Row, step: &'static str) -> Result<Option<StatementKey>, ReadError> {
     let query_id: Option<i64> = column(row, step, "query_id")?;
     let Some(query_id) = query_id else { return Ok(None) };
     Ok(Some(StatementKey {

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::ReadError;
 use super::estimate::{Column, HeapShape, IndexShape, SharedKeys, toast_pages};
 use super::options::SpaceOptions;
 use super::relations::{IndexSpace, Relations, TableSpace};
 use super::reloptions::RelOptions;
 use super::server::Server;
-use super::session::{Session, column};
 use super::waste::{NoEstimate, Waste, WasteFigure};
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column};
 
 /// Percent of a page that inserts fill, unless said otherwise.
 const TABLE_FILL_PERCENT: f64 = 100.0;

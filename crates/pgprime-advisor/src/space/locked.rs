@@ -7,9 +7,9 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use super::error::ReadError;
-use super::session::{Attempt, Parameter, Session, column};
-use crate::missing::Missing;
+use crate::Missing;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Attempt, Parameter, Session, column};
 
 /// More tries would make the report take long on a database that locks a lot.
 const TRIES: usize = 3;

@@ -4,15 +4,15 @@ use std::time::Instant;
 
 use tokio_postgres::types::Type;
 
-use super::error::ReadError;
 use super::locked::Locked;
 use super::options::SpaceOptions;
 use super::relations::{IndexSpace, Relations, TableSpace};
 use super::reloptions::RelOptions;
 use super::server::Server;
-use super::session::{Attempt, Session, column};
 use super::waste::{NoEstimate, Waste, WasteFigure};
-use crate::missing::Missing;
+use crate::Missing;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Attempt, Session, column};
 
 const WHAT: &str = "measured waste";
 const OUT_OF_TIME: &str = "the time for measuring was used up";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::session::Timeouts;
+use pgprime_readonly::Timeouts;
 
 /// Thresholds and limits of a [`report`](super::report).
 #[derive(Clone, Debug, PartialEq)]

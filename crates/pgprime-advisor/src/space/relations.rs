@@ -7,13 +7,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::autovacuum::{Autovacuum, Counts};
-use super::error::ReadError;
 use super::locked::Locked;
 use super::options::SpaceOptions;
 use super::reloptions::RelOptions;
 use super::server::{Server, Settings};
-use super::session::{Session, column, count};
 use super::waste::Waste;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column, count};
 
 /// A table or a materialized view.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::error::ReadError;
 use super::estimates::estimate;
 use super::finding::{Finding, Severity};
 use super::findings::{Facts, findings};
@@ -13,10 +12,11 @@ use super::options::SpaceOptions;
 use super::relations::{IndexSpace, Relations, TableSpace};
 use super::sequences::{self, SequenceSpace};
 use super::server::{Server, Settings};
-use super::session::{Attempt, Session, column};
 use super::surroundings::{self, DatabaseAge, Holder, OrphanedSchema};
 use super::waste::NoEstimate;
-use crate::missing::Missing;
+use crate::Missing;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Attempt, Session, column};
 
 /// What takes space in a database, what of it is waste, and what runs out.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::error::ReadError;
 use super::locked::Locked;
-use super::session::{Session, column};
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column};
 
 /// A sequence, and how near to its end it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -4,11 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::error::ReadError;
-use super::session::{Session, column, count};
-
-/// The oldest supported version, as `server_version_num`.
-const VERSION_NUMBER_MIN: u32 = 130_000;
+use pgprime_readonly::{ReadError, Session, column, count, server_version};
 
 /// The server, and who asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,14 +39,13 @@ pub struct Server {
 
 impl Server {
     pub(crate) async fn identify(session: &Session<'_>) -> Result<Self, ReadError> {
-        check_version(session).await?;
+        let version_number = server_version(session).await?;
         let step = "ask who asks";
         let row = session.row(step, include_str!("../../sql/space_server.sql")).await?;
         let block_bytes: i64 = column(&row, step, "block_bytes")?;
-        let version_number: i32 = column(&row, step, "version_number")?;
         Ok(Self {
             version: column(&row, step, "version")?,
-            version_major: u32::try_from(version_number / 10_000).unwrap_or(0),
+            version_major: version_number / 10_000,
             database: column(&row, step, "database")?,
             role: column(&row, step, "role")?,
             in_recovery: column(&row, step, "in_recovery")?,
@@ -67,19 +62,6 @@ impl Server {
     pub(crate) fn block_bytes(&self) -> f64 {
         f64::from(self.block_bytes)
     }
-}
-
-/// Older servers lack what the other queries ask for.
-async fn check_version(session: &Session<'_>) -> Result<(), ReadError> {
-    let step = "ask for the version";
-    let row = session.row(step, "SHOW /* pgprime */ \"SERVER_VERSION_NUM\"").await?;
-    let text: &str = row.try_get(0).map_err(ReadError::answer(step))?;
-    let number: u32 =
-        text.parse().map_err(|_| ReadError::Answer { step, reason: format!("version {text:?}") })?;
-    if number < VERSION_NUMBER_MIN {
-        return Err(ReadError::TooOld { version: (number / 10_000).to_string() });
-    }
-    Ok(())
 }
 
 /// The settings that autovacuum goes by.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::error::ReadError;
 use super::server::Server;
-use super::session::{Attempt, Session, column, count};
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Attempt, Session, column, count};
 
 /// How old the ids of a database are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

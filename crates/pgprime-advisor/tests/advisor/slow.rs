@@ -563,5 +563,5 @@ async fn a_lost_connection_is_told_apart() {
     let is_there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
     while node.psql("postgres", &is_there).unwrap() != "0" {}
     let error = snapshot(&client).await.unwrap_err();
-    assert!(error.is_disconnect() && error.is_transient(), "{error}");
+    assert!(error.is_connection_lost() && error.is_transient(), "{error}");
 }

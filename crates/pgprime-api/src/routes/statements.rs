@@ -269,7 +269,9 @@ fn problem(error: SlowError) -> Problem {
             "statements are not measured: {}",
             slow::missing_text(missing).trim()
         )),
-        lost if lost.is_disconnect() => Problem::unavailable(format!("cannot reach the database: {error}")),
+        lost if lost.is_connection_lost() => {
+            Problem::unavailable(format!("cannot reach the database: {error}"))
+        }
         transient if transient.is_transient() => Problem::unavailable(error.to_string()),
         _ => Problem::unprocessable(error.to_string()),
     }

@@ -88,13 +88,8 @@ fn machine(observation: &Observation, options: &GatherOptions<'_>) -> Hardware {
 
 /// Everything that could not be seen, each thing once; of the machine the items tell themselves.
 fn missing(observation: &Observation, evidence: &Evidence) -> Vec<Missing> {
-    let observed =
-        observation.missing.iter().filter(|missing| missing.what != "the machine").map(|missing| Missing {
-            what: missing.what.clone(),
-            why: missing.why.clone(),
-            statement: missing.statement.clone(),
-        });
-    let mut all: Vec<Missing> = observed.collect();
+    let observed = observation.missing.iter().filter(|missing| missing.what != "the machine");
+    let mut all: Vec<Missing> = observed.cloned().collect();
     all.extend(evidence.has_statements_extension.as_ref().err().cloned());
     all.extend(evidence.counters.as_ref().err().cloned());
     all.extend(evidence.tables.as_ref().err().cloned());

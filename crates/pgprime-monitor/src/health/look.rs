@@ -11,9 +11,10 @@ use tokio_postgres::Client;
 
 use super::down::Down;
 use super::observe::{Memory, Observation, Place, observe};
-use super::report::{HealthReport, Missing};
+use super::report::HealthReport;
 use super::rules::{Evidence, gravest, judge};
 use super::settings::Settings;
+use pgprime_readonly::Missing;
 
 /// How long a look waits for a connection of a pool before it opens one of its own.
 const POOL_WAIT: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! What a health check says, for people, REST, alerts and the dashboard alike.
 
 use jiff::Timestamp;
+use pgprime_readonly::Missing;
 use serde::Serialize;
 
 /// How well something is, in ascending gravity.
@@ -174,17 +175,6 @@ pub struct Check {
     /// Well as far as was seen, which is not enough to call an alert off.
     #[serde(skip)]
     pub is_tentative: bool,
-}
-
-/// Something that could not be seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// What.
-    pub what: String,
-    /// Why.
-    pub why: String,
-    /// A statement that would change that.
-    pub statement: Option<String>,
 }
 
 /// All checks at one moment.

@@ -24,10 +24,11 @@ pub use seen::{PoolerSeen, PoolerTrouble};
 use super::down::Down;
 use super::observe::Observation;
 use super::past::Past;
-use super::report::{Check, Missing, Status};
+use super::report::{Check, Status};
 use super::settings::Settings;
 use super::space::SpaceSummary;
 use super::verdict::Verdict;
+use pgprime_readonly::Missing;
 use seen::Seen;
 
 /// All that is known at one moment. What is not looked after here is left out: its checks are, too.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use pgprime_advisor::space::{Finding, FindingKind, NoEstimate, Remedy, SpaceReport, Waste};
 use serde::Serialize;
 
-use super::report::Missing;
+use pgprime_readonly::Missing;
 
 /// The largest pieces of waste, and the fullest sequences, that are kept.
 const WORST_MAX: usize = 20;

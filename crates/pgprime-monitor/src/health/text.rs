@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Check, Group, HealthReport, Missing, Status, Trend};
+use super::report::{Check, Group, HealthReport, Status, Trend};
 use super::table::in_unit;
 use super::words;
+use pgprime_readonly::Missing;
 
 const WIDTH: usize = 100;
 /// Where the text of a check begins.

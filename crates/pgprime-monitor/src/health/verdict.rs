@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::past::{Past, trend, trend_of_duration};
-use super::report::{Check, Missing, Status, Thresholds};
+use super::report::{Check, Status, Thresholds};
 use super::settings::Settings;
 use super::table::definition;
+use pgprime_readonly::Missing;
 
 /// Parts of a value that are named.
 const DETAILS_MAX: usize = 20;

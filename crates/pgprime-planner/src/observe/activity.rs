@@ -3,10 +3,10 @@
 use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::error::ObserveError;
-use super::missing::Missing;
 use super::server::Server;
-use super::session::{Session, column, count};
+use pgprime_readonly::Missing;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Session, column, count};
 
 /// More than a person reads; the totals count all.
 const GROUPS_MAX: usize = 50;
@@ -68,7 +68,7 @@ pub(super) async fn connections(
     session: &Session<'_>,
     server: &Server,
     missing: &mut Vec<Missing>,
-) -> Result<Connections, ObserveError> {
+) -> Result<Connections, ReadError> {
     let step = "count connections";
     let rows = session.rows(step, include_str!("../../sql/activity.sql"), &[]).await?;
     let mut sums = Connections::default();
@@ -97,7 +97,7 @@ pub(super) async fn connections(
     Ok(sums)
 }
 
-fn group(row: &Row, step: &'static str, connections: u64) -> Result<ConnectionGroup, ObserveError> {
+fn group(row: &Row, step: &'static str, connections: u64) -> Result<ConnectionGroup, ReadError> {
     let text = |name| column::<Option<String>>(row, step, name).map(Option::unwrap_or_default);
     Ok(ConnectionGroup {
         database: text("database")?,
@@ -111,10 +111,10 @@ pub(super) async fn replicas(
     session: &Session<'_>,
     server: &Server,
     missing: &mut Vec<Missing>,
-) -> Result<Vec<Replica>, ObserveError> {
+) -> Result<Vec<Replica>, ReadError> {
     let step = "look for replicas";
     let rows = session.rows(step, include_str!("../../sql/replicas.sql"), &[]).await?;
-    let replica = |row| -> Result<Replica, ObserveError> {
+    let replica = |row| -> Result<Replica, ReadError> {
         Ok(Replica {
             name: column(row, step, "name")?,
             address: column(row, step, "address")?,

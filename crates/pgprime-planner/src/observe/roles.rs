@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
 use super::error::ObserveError;
-use super::session::{Attempt, Session, column};
+use pgprime_readonly::{Attempt, ReadError, Session, column};
 
 /// A role that may log in, with what the server checks its password by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ fn is_md5(text: &str) -> bool {
 /// [`ObserveError::NotAllowed`] with the grant that is needed unless the role is a superuser; others when the
 /// connection fails.
 pub async fn roles(client: &Client) -> Result<Vec<RoleVerifier>, ObserveError> {
-    let session = Session::begin(client).await?;
+    let session = Session::begin(client, super::TIMEOUTS).await?;
     let outcome = look(&session).await;
     session.end(outcome).await
 }
@@ -86,7 +86,7 @@ async fn look(session: &Session<'_>) -> Result<Vec<RoleVerifier>, ObserveError> 
     };
     let (state, message) = refusal;
     if state != SqlState::INSUFFICIENT_PRIVILEGE {
-        return Err(ObserveError::Answer { step, reason: message });
+        return Err(ReadError::Answer { step, reason: message }.into());
     }
     let row = session.row(step, "SELECT /* pgprime: who asks */ quote_ident(current_user) AS role").await?;
     let role: String = column(&row, step, "role")?;

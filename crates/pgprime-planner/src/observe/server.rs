@@ -4,12 +4,7 @@ use serde::Serialize;
 
 use pgprime_capacity::postgres::LiveSetting;
 
-use super::error::ObserveError;
-use super::missing::Missing;
-use super::session::{Attempt, Session, column, count};
-
-/// The oldest supported version, as `server_version_num`.
-const VERSION_NUMBER_MIN: u32 = 130_000;
+use pgprime_readonly::{Attempt, Missing, ReadError, Session, column, count, server_version};
 
 /// The server, and who asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,21 +36,8 @@ impl Server {
     }
 }
 
-pub(super) async fn identify(session: &Session<'_>) -> Result<Server, ObserveError> {
-    let step = "ask for the version";
-    let row = session.row(step, "SHOW /* pgprime */ \"SERVER_VERSION_NUM\"").await?;
-    let text: &str = row.try_get(0).map_err(ObserveError::answer(step))?;
-    let number: u32 =
-        text.parse().map_err(|_| ObserveError::Answer { step, reason: format!("version {text:?}") })?;
-    if number < VERSION_NUMBER_MIN {
-        // Two numbers made up the major version before 10.
-        let version = if number < 100_000 {
-            format!("{}.{}", number / 10_000, number / 100 % 100)
-        } else {
-            (number / 10_000).to_string()
-        };
-        return Err(ObserveError::TooOld { version });
-    }
+pub(super) async fn identify(session: &Session<'_>) -> Result<Server, ReadError> {
+    let number = server_version(session).await?;
     let step = "ask who asks";
     let row = session.row(step, include_str!("../../sql/server.sql")).await?;
     Ok(Server {
@@ -79,7 +61,7 @@ pub(super) fn find<'a>(settings: &'a [LiveSetting], name: &str) -> Option<&'a st
 pub(super) async fn size(
     session: &Session<'_>,
     missing: &mut Vec<Missing>,
-) -> Result<Option<u64>, ObserveError> {
+) -> Result<Option<u64>, ReadError> {
     let step = "measure the database";
     match session.attempt(step, include_str!("../../sql/size.sql"), &[]).await? {
         Attempt::Rows(rows) => rows.first().map(|row| count(row, step, "bytes")).transpose(),

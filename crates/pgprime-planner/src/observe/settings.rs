@@ -10,10 +10,10 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::ObserveError;
-use super::missing::Missing;
 use super::server::{Server, find};
-use super::session::{Attempt, Session, column};
+use pgprime_readonly::Missing;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Attempt, Session, column};
 
 /// Settings that are read besides those that have a rule.
 const MORE_NAMES: &[&str] =
@@ -66,7 +66,7 @@ pub(super) async fn read(
     session: &Session<'_>,
     server: &Server,
     missing: &mut Vec<Missing>,
-) -> Result<Settings, ObserveError> {
+) -> Result<Settings, ReadError> {
     let step = "read the settings";
     let names: Vec<&str> = SETTING_NAMES.iter().chain(MORE_NAMES).copied().collect();
     let rows =
@@ -83,7 +83,7 @@ pub(super) async fn read(
     Ok(settings)
 }
 
-fn seen(row: &Row, step: &'static str) -> Result<Seen, ObserveError> {
+fn seen(row: &Row, step: &'static str) -> Result<Seen, ReadError> {
     let live = LiveSetting {
         name: column(row, step, "name")?,
         setting: column(row, step, "setting")?,
@@ -95,7 +95,7 @@ fn seen(row: &Row, step: &'static str) -> Result<Seen, ObserveError> {
     Ok(Seen { live, kind: column(row, step, "kind")?, built_in: column(row, step, "built_in")? })
 }
 
-async fn overrides(session: &Session<'_>, names: &[&str]) -> Result<Vec<Override>, ObserveError> {
+async fn overrides(session: &Session<'_>, names: &[&str]) -> Result<Vec<Override>, ReadError> {
     let step = "read what databases and roles have of their own";
     let sql = include_str!("../../sql/setting_overrides.sql");
     let found = match session.attempt(step, sql, &[(&names, Type::TEXT_ARRAY)]).await? {
@@ -103,7 +103,7 @@ async fn overrides(session: &Session<'_>, names: &[&str]) -> Result<Vec<Override
         // Where somebody has taken the catalog from all, the session's own sources tell what they can.
         Attempt::Refused { .. } => return Ok(Vec::new()),
     };
-    let parse = |row: &Row| -> Result<Override, ObserveError> {
+    let parse = |row: &Row| -> Result<Override, ReadError> {
         Ok(Override {
             name: column(row, step, "name")?,
             value: column(row, step, "value")?,
@@ -115,17 +115,14 @@ async fn overrides(session: &Session<'_>, names: &[&str]) -> Result<Vec<Override
 }
 
 /// What the configuration files say, by name; `None` where this role may not read them.
-async fn files(
-    session: &Session<'_>,
-    names: &[&str],
-) -> Result<Option<BTreeMap<String, String>>, ObserveError> {
+async fn files(session: &Session<'_>, names: &[&str]) -> Result<Option<BTreeMap<String, String>>, ReadError> {
     let step = "read the configuration files";
     let sql = include_str!("../../sql/setting_files.sql");
     match session.attempt(step, sql, &[(&names, Type::TEXT_ARRAY)]).await? {
         Attempt::Rows(rows) => rows
             .iter()
             .map(|row| Ok((column(row, step, "name")?, column(row, step, "value")?)))
-            .collect::<Result<_, ObserveError>>()
+            .collect::<Result<_, ReadError>>()
             .map(Some),
         Attempt::Refused { .. } => Ok(None),
     }
@@ -225,7 +222,7 @@ fn hidden(settings: &Settings, server: &Server) -> Option<Missing> {
     }
     let why = "the server shows them to members of pg_read_all_settings, which is part of pg_monitor; libraries loaded \
                already must be kept when pg_stat_statements is added";
-    Some(Missing::new(&hidden.join(" and "), why).with_statement(server.grant_monitor()))
+    Some(Missing::new(hidden.join(" and "), why).with_statement(server.grant_monitor()))
 }
 
 fn untold(settings: &Settings, server: &Server) -> Option<Missing> {
@@ -238,9 +235,7 @@ fn untold(settings: &Settings, server: &Server) -> Option<Missing> {
         "GRANT SELECT ON pg_file_settings TO {role};\nGRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};",
         role = server.role_quoted
     );
-    Some(
-        Missing::new(&format!("{} of other sessions", settings.untold.join(", ")), why).with_statement(grant),
-    )
+    Some(Missing::new(format!("{} of other sessions", settings.untold.join(", ")), why).with_statement(grant))
 }
 
 #[cfg(test)]

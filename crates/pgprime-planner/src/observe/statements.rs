@@ -7,11 +7,11 @@ use tokio_postgres::types::Type;
 
 use pgprime_capacity::postgres::LiveSetting;
 
-use super::error::ObserveError;
-use super::missing::Missing;
 use super::mix::{Mix, Moments, pooled};
 use super::server::{Server, find};
-use super::session::{Attempt, Session, column, count};
+use pgprime_readonly::Missing;
+use pgprime_readonly::ReadError;
+use pgprime_readonly::{Attempt, Session, column, count};
 
 /// A statement with a longer mean counts as a report.
 pub const LONG_MS: f64 = 100.0;
@@ -101,7 +101,7 @@ pub(super) async fn read(
     server: &Server,
     settings: &[LiveSetting],
     missing: &mut Vec<Missing>,
-) -> Result<Option<Statements>, ObserveError> {
+) -> Result<Option<Statements>, ReadError> {
     let Some(view) = find_view(session).await? else {
         let is_loaded = find(settings, "pg_stat_statements.max").is_some();
         missing.push(not_created(is_loaded));
@@ -130,10 +130,10 @@ pub(super) async fn read(
     Ok(Some(statements))
 }
 
-async fn find_view(session: &Session<'_>) -> Result<Option<View>, ObserveError> {
+async fn find_view(session: &Session<'_>) -> Result<Option<View>, ReadError> {
     let step = "look for pg_stat_statements";
     let sql = include_str!("../../sql/statistics_extension.sql");
-    let view = |row: &Row| -> Result<View, ObserveError> {
+    let view = |row: &Row| -> Result<View, ReadError> {
         Ok(View {
             schema: column(row, step, "schema")?,
             has_execution_time: column(row, step, "has_execution_time")?,
@@ -169,7 +169,7 @@ fn refused(view: &View, server: &Server, state: &SqlState, message: &str) -> Mis
     reason
 }
 
-fn group(row: &Row, step: &'static str) -> Result<Group, ObserveError> {
+fn group(row: &Row, step: &'static str) -> Result<Group, ReadError> {
     let kind = match column(row, step, "kind")? {
         "read" => Kind::Read,
         "write" => Kind::Write,
@@ -185,7 +185,7 @@ fn group(row: &Row, step: &'static str) -> Result<Group, ObserveError> {
     Ok(Group { kind, is_long: column(row, step, "is_long")?, moments })
 }
 
-async fn window(session: &Session<'_>, server: &Server, view: &View) -> Result<Window, ObserveError> {
+async fn window(session: &Session<'_>, server: &Server, view: &View) -> Result<Window, ReadError> {
     let fallback =
         Window { since: StatementsSince::ServerStart, seconds: server.uptime_seconds, dropped: None };
     if !view.has_information {

@@ -21,10 +21,7 @@ impl GatherError {
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Observe(ObserveError::Query { source, .. }) => {
-                source.code().is_none_or(|state| state.code().starts_with("57P"))
-            }
-            Self::Observe(_) => false,
+            Self::Observe(error) => error.is_connection_lost(),
             Self::Lost { .. } => true,
         }
     }

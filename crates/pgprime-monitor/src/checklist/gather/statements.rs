@@ -24,7 +24,9 @@ pub(super) struct Found {
 pub(super) async fn read(client: &Client, measured: Option<&Statements>) -> Result<Found, GatherError> {
     let snapshot = match slow::snapshot(client).await {
         Ok(snapshot) => snapshot,
-        Err(error) if error.is_disconnect() => return Err(GatherError::Lost { reason: error.to_string() }),
+        Err(error) if error.is_connection_lost() => {
+            return Err(GatherError::Lost { reason: error.to_string() });
+        }
         Err(error) => {
             let missing = unseen(error);
             return Ok(Found { workload: Err(missing.clone()), weights: Err(missing) });

@@ -8,7 +8,7 @@ use super::section::Section;
 use super::server::Server;
 use super::session::{Session, count, get, known_count};
 use crate::health::down::Down;
-use crate::health::report::Missing;
+use pgprime_readonly::Missing;
 
 /// Tables, indexes and sizes at one moment.
 #[derive(Clone, Debug)]

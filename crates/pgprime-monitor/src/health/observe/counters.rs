@@ -7,7 +7,7 @@ use super::section::Section;
 use super::server::Server;
 use super::session::{Session, count, get, known_count};
 use crate::health::down::Down;
-use crate::health::report::Missing;
+use pgprime_readonly::Missing;
 
 /// What a database has counted since its statistics began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::catalog::Catalog;
 use super::place::Place;
 use super::section::Section;
 use super::server::Server;
-use crate::health::report::Missing;
+use pgprime_readonly::Missing;
 
 /// A file system of the network that hangs must not hang us.
 const PATIENCE: Duration = Duration::from_millis(500);

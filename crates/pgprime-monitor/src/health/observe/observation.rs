@@ -14,7 +14,7 @@ use super::replication::Replication;
 use super::section::Section;
 use super::server::Server;
 use super::statements::Statements;
-use crate::health::report::Missing;
+use pgprime_readonly::Missing;
 
 /// What was seen of a database at one moment.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::section::Section;
 use super::server::Server;
 use super::session::{Session, get, known_count};
 use crate::health::down::Down;
-use crate::health::report::Missing;
+use pgprime_readonly::Missing;
 
 /// A replica that was not seen for this long is forgotten, in seconds: a day after it is not expected any more, so that it
 /// can be said that it is not.

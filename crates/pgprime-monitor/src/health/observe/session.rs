@@ -8,8 +8,8 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::section::Section;
 use crate::health::down::Down;
-use crate::health::report::Missing;
 use crate::health::settings::Settings;
+use pgprime_readonly::Missing;
 
 /// Everything is local to the transaction: through a pooler the next client finds nothing changed. A `search_path` of
 /// pg_catalog alone keeps objects of others from being taken for the server's own. Parallel workers and JIT cost more than

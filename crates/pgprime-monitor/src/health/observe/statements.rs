@@ -7,8 +7,8 @@ use super::section::Section;
 use super::server::Server;
 use super::session::{Session, count, get};
 use crate::health::down::Down;
-use crate::health::report::Missing;
 use crate::health::words::library_list;
+use pgprime_readonly::Missing;
 
 const WHAT: &str = "times of statements";
 

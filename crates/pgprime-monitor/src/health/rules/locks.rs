@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::seen::Seen;
 use crate::health::observe::LockWait;
-use crate::health::report::Missing;
 use crate::health::verdict::Verdict;
 use crate::health::words;
+use pgprime_readonly::Missing;
 
 const WAITING: &str = "locks.waiting";
 const LONGEST: &str = "locks.blocked_longest";

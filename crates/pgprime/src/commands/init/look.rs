@@ -5,7 +5,7 @@ use std::path::Path;
 use pgprime_client::Connected;
 use pgprime_planner::files::Database;
 use pgprime_planner::hardware::{Hardware, is_local};
-use pgprime_planner::observe::{Observation, ObserveError, observe};
+use pgprime_planner::observe::{Observation, observe};
 use pgprime_views::{ViewName, adoptable};
 
 use crate::database::{self, Unreachable};
@@ -26,7 +26,7 @@ pub(super) async fn look(url: Option<&str>) -> anyhow::Result<Seen> {
     let connected = database::connect(url).await?;
     let client = &connected.client;
     let observation = observe(client).await.map_err(|error| match error {
-        ObserveError::Query { ref source, .. } if source.code().is_none() => lost(&connected, source),
+        error if error.is_connection_lost() => lost(&connected, &error),
         error => unread(error, &connected),
     })?;
     let views = adoptable(client).await.map_err(|error| match error {

@@ -131,9 +131,7 @@ fn place(connected: &Connected, observation: &Observation) -> Database {
 /// A connection that is lost meanwhile is a database out of reach.
 fn in_context(error: ObserveError, connected: &Connected) -> anyhow::Error {
     match error {
-        ObserveError::Query { source, .. } if source.code().is_none() => {
-            Unreachable::lost(connected, &source).into()
-        }
+        error if error.is_connection_lost() => Unreachable::lost(connected, &error).into(),
         error => {
             anyhow::Error::new(error).context(format!("cannot read the database at {}", address(connected)))
         }

@@ -83,7 +83,7 @@ impl Database {
     /// A connection that is lost meanwhile is a database out of reach.
     async fn snapshot(&self, known: &HashSet<StatementKey>) -> anyhow::Result<Snapshot> {
         slow::snapshot_except(&self.connected.client, known).await.map_err(|error| match error {
-            error if error.is_disconnect() => Unreachable::lost(&self.connected, &error).into(),
+            error if error.is_connection_lost() => Unreachable::lost(&self.connected, &error).into(),
             error => error.into(),
         })
     }

@@ -7,9 +7,10 @@ use crate::health::observe::{
     Catalog, Checkpoints, Counters, DatabaseIds, DiskPlace, IndexBlocks, Indexes, Observation, Recent,
     Replication, Sample, Section, Server, Sizes, Statements, States,
 };
-use crate::health::report::{Check, Missing, Status};
+use crate::health::report::{Check, Status};
 use crate::health::rules::checks;
 use crate::health::settings::Settings;
+use pgprime_readonly::Missing;
 
 pub(super) const GB: u64 = 1 << 30;
 

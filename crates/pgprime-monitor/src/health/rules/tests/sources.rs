@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::fixture::{GB, observation};
 use super::*;
 use crate::health::down::DownKind;
-use crate::health::report::Missing;
 use crate::health::space::{FullSequence, SequenceSummary, WasteSummary, Wasteful};
 use crate::pooler::{PoolerKind, PoolerPool, PoolerReport, PoolerTotals};
+use pgprime_readonly::Missing;
 
 fn pooler(change: impl Fn(&mut PoolerPool)) -> PoolerReport {
     let mut pool = PoolerPool {

@@ -32,11 +32,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    pub(crate) fn query(step: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+    /// Names the step for what the server or the connection said.
+    pub fn query(step: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |source| Self::Query { step, source }
     }
 
-    pub(crate) fn answer(step: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+    /// Names the step for an answer that cannot be read.
+    pub fn answer(step: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |source| Self::Answer { step, reason: source.to_string() }
     }
 
@@ -44,7 +46,9 @@ impl ReadError {
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Query { source, .. } => source.code().is_none_or(|state| state.code().starts_with("57P")),
+            Self::Query { source, .. } => {
+                source.code().is_none_or(|state| ["57P", "08"].iter().any(|of| state.code().starts_with(of)))
+            }
             Self::Answer { .. } | Self::TooOld { .. } => false,
         }
     }
@@ -54,9 +58,7 @@ impl ReadError {
     pub fn is_transient(&self) -> bool {
         let Self::Query { source, .. } = self else { return false };
         let temporary = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE];
-        source.code().is_none_or(|state| {
-            let class = state.code().get(..2).unwrap_or_default();
-            matches!(class, "08" | "53") || state.code().starts_with("57P") || temporary.contains(state)
-        })
+        let is_temporary = |state: &SqlState| state.code().starts_with("53") || temporary.contains(state);
+        self.is_connection_lost() || source.code().is_some_and(is_temporary)
     }
 }
