@@ -154,7 +154,14 @@ mod tests {
     fn refusals_and_nonsense_are_errors() {
         let mut body = Vec::new();
         let (message, detail, hint) = ("password authentication failed", None, None);
-        let error = server::ErrorNotice { severity: "FATAL", sqlstate: "28P01", message, detail, hint };
+        let error = server::ErrorNotice {
+            severity: "FATAL",
+            sqlstate: "28P01",
+            message,
+            detail,
+            hint,
+            routine: None,
+        };
         server::error_response(&mut body, &error);
         let mut out = Vec::new();
         for (tag, body) in [(b'E', &body[5..]), (b'D', b""), (b'R', &[0, 0, 0, 3]), (b'R', &[0, 0, 0, 11])] {

@@ -84,6 +84,37 @@ pub fn command_tag(body: &[u8]) -> Result<&[u8], WireError> {
     Ok(tag)
 }
 
+/// A column of a result, as RowDescription tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResultColumn<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// The OID of its type.
+    pub type_oid: u32,
+    /// What its declaration adds to the type, such as a length; -1 where nothing.
+    pub type_modifier: i32,
+}
+
+/// Decodes the body of RowDescription, column after column.
+///
+/// # Errors
+/// A body that is cut, at the column where it is.
+pub fn row_description(
+    body: &[u8],
+) -> Result<impl Iterator<Item = Result<ResultColumn<'_>, WireError>>, WireError> {
+    let mut reader = Reader::new("RowDescription", body);
+    let count = reader.u16("the number of columns")?;
+    Ok((0..count).map(move |_| {
+        let name = reader.text("a column's name")?;
+        let _table_and_place: [u8; 6] = reader.array("a column's table")?;
+        let type_oid = reader.u32("a column's type")?;
+        let _type_len: [u8; 2] = reader.array("a type's length")?;
+        let type_modifier = reader.i32("a type's modifier")?;
+        let _format: [u8; 2] = reader.array("a column's format")?;
+        Ok(ResultColumn { name, type_oid, type_modifier })
+    }))
+}
+
 const AUTH_OK: i32 = 0;
 const AUTH_CLEARTEXT: i32 = 3;
 const AUTH_MD5: i32 = 5;

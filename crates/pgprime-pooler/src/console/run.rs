@@ -84,6 +84,7 @@ async fn answer_show(context: &Context, rights: Rights, topic: &str, out: &mut V
             message: "Console usage",
             detail: Some(HELP),
             hint: None,
+            routine: None,
         };
         encode::notice_response(out, &notice);
         return encode::command_complete(out, "SHOW");

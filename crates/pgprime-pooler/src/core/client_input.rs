@@ -234,6 +234,12 @@ impl Core {
         if !matches!(kind, Kind::CopyData | Kind::CopyEnd) {
             self.begin_request(id, server, statements, now);
         }
+        if kind == Kind::Bind && statements == Statements::Tracked {
+            let next = bytes.get(header.len..).unwrap_or_default();
+            if self.awaits_shape(id, server, header.body(message), next) {
+                return None;
+            }
+        }
         let taken = self.forward(id, server, kind, header, message, statements);
         if taken < header.len
             && let Some(client) = self.clients.get_mut(id)

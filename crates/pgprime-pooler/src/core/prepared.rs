@@ -16,6 +16,9 @@ use super::state::Core;
 use super::statements::{Frequency, NAME_PREFIX, Statement};
 use pgprime_wire::backend::TransactionStatus;
 
+/// No server has a statement of this name: to execute it is the error that ends the request, as it should.
+const OUTDATED_NAME: &[u8] = b"?outdated";
+
 /// How a statement can be named on a server now.
 enum Name {
     OnServer,
@@ -168,8 +171,13 @@ impl Core {
             None => Place::OTHER,
         };
         self.note_bind(server_id, portal, place, statement.as_deref(), rest);
-        let server_name = self.name_on_server(server_id, statement.as_ref(), name);
-        self.send_at(id, server_id, Reply::Bind, place, |out| {
+        let is_outdated = self.has_other_shape(id, server_id, name);
+        let (server_name, reply) = if is_outdated {
+            (Cow::Borrowed(OUTDATED_NAME), Reply::OutdatedBind)
+        } else {
+            (self.name_on_server(server_id, statement.as_ref(), name), Reply::Bind)
+        };
+        self.send_at(id, server_id, reply, place, |out| {
             encode::bind_prefix(out, portal, &server_name, rest_len);
             out.extend_from_slice(rest);
         });
@@ -190,11 +198,13 @@ impl Core {
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         let statement = client.statements_mut().find(describe.name).cloned();
+        if statement.is_some() {
+            client.statements_mut().ask_description(describe.name);
+        }
         let server_name = self.name_on_server(server_id, statement.as_ref(), describe.name);
         let place = statement.as_ref().map_or(Place::OTHER, |known| self.place_on_server(server_id, known));
-        self.send_at(id, server_id, Reply::Describe, place, |out| {
-            encode::describe_statement(out, &server_name)
-        });
+        let reply = statement.as_ref().map_or(Reply::Describe, |known| Reply::DescribeStatement(known.id));
+        self.send_at(id, server_id, reply, place, |out| encode::describe_statement(out, &server_name));
     }
 
     fn close_statement(&mut self, id: ClientId, server_id: ServerId, close: &Close<'_>) {
@@ -251,7 +261,7 @@ impl Core {
     }
 
     /// Prepares a statement under its lasting name, closing another when the server has too many.
-    fn prepare(&mut self, owner: Owner, server_id: ServerId, statement: &Arc<Statement>) {
+    pub(super) fn prepare(&mut self, owner: Owner, server_id: ServerId, statement: &Arc<Statement>) {
         let max = self.settings.prepared_statements_max;
         let place = self.place_on_server(server_id, statement);
         let Some(server) = self.servers.get_mut(server_id) else { return };

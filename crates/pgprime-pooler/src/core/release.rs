@@ -92,7 +92,7 @@ impl Core {
         let Some(server) = self.servers.get_mut(id) else { return };
         let failed = server.task_failed.take();
         match (task, server.state, failed) {
-            (Task::Statement | Task::Heal, _, _) => {}
+            (Task::Statement | Task::Shape | Task::Heal, _, _) => {}
             // The client keeps its place: it gets another server.
             (Task::Check, _, Some(reason)) => self.end_server(id, ServerEnd::CheckFailed(reason), now),
             (Task::Check, ServerState::Preparing(client), None) if server.replies.is_settled() => {

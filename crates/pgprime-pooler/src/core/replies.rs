@@ -28,6 +28,8 @@ pub(crate) enum Task {
     Cleanup,
     /// Preparing or closing a statement amid a client's request.
     Statement,
+    /// Asking what a statement's result is like before a client's Bind of it.
+    Shape,
     /// Forgetting outdated statements before a client's request is sent again.
     Heal,
 }
@@ -45,8 +47,12 @@ pub(crate) enum Reply {
     /// ParseComplete; the statement is known to the server by name from then on.
     Parse(Option<StatementId>),
     Bind,
-    /// RowDescription or NoData, after ParameterDescription for a statement.
+    /// An error: the statement's result is not what the client was told, and what it sent instead of this Bind fails.
+    OutdatedBind,
+    /// RowDescription or NoData, of a portal or of a statement that is not known here.
     Describe,
+    /// The same, after ParameterDescription.
+    DescribeStatement(StatementId),
     /// CommandComplete, EmptyQueryResponse or PortalSuspended, after rows.
     Execute,
     Close,

@@ -10,7 +10,7 @@ use super::ids::{ClientId, PoolIndex, ServerId};
 use super::measure::InFlight;
 use super::parameters::{Parameters, Welcome};
 use super::replies::Replies;
-use super::statements::ServerStatements;
+use super::statements::{ServerStatements, StatementId};
 
 /// A request is kept for being sent again up to this size.
 const REPLAY_BYTES_MAX: usize = 16 * 1024;
@@ -82,6 +82,13 @@ pub(crate) struct Traces {
     pub(crate) outdated_statements: bool,
 }
 
+/// What a server is being asked for a client, or has just said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShapeCheck {
+    Asked(StatementId),
+    Known(StatementId),
+}
+
 /// The client's own bytes of the request in flight, for sending them again.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
@@ -142,6 +149,8 @@ pub(crate) struct Server {
     pub(crate) parameters: Parameters,
     pub(crate) statements: ServerStatements,
     pub(crate) replay: Replay,
+    /// What a client's Bind waits for.
+    pub(crate) shape_check: Option<ShapeCheck>,
     /// Everything is swallowed until the request that failed on an outdated plan is over.
     pub(crate) healing: bool,
     pub(crate) traces: Traces,
@@ -185,6 +194,7 @@ impl Server {
             parameters,
             statements: ServerStatements::default(),
             replay: Replay::default(),
+            shape_check: None,
             healing: false,
             traces: Traces::default(),
             needs_reset: false,

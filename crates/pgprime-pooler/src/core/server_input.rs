@@ -10,16 +10,16 @@ use super::client_input::OUTPUT_BYTES_MAX;
 use super::ends::{ClientEnd, ServerEnd};
 use super::executions::note_failure;
 use super::ids::{ClientId, ServerId};
+use super::outdated::{OUTDATED_PLAN_ROUTINE, outdated_plan, shows_new_shape};
 use super::prepared::forget_failed;
 use super::replies::{Expected, Owner, Reply, Task, Written};
 use super::server::{Remainder, Server, ServerState};
+use super::shape::Shape;
 use super::state::{Core, Effect, Mode};
 use super::stats::micros;
 
 /// A message that has to be read whole must not be longer; PostgreSQL's own bound on such messages is far lower.
 const HOLD_BYTES_MAX: usize = 1024 * 1024;
-/// "cached plan must not change result type" comes from here, whatever language the message is in.
-const OUTDATED_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
 impl Core {
     /// Bytes from a server. They are forwarded or kept: all are taken.
@@ -217,7 +217,8 @@ impl Core {
                 server.replies.complete(|reply| matches!(reply, Reply::Close | Reply::Evict(_)))
             }
             tag::ROW_DESCRIPTION | tag::NO_DATA => {
-                server.replies.complete_or_query(|reply| *reply == Reply::Describe)
+                let is_describe = |reply: &_| matches!(reply, Reply::Describe | Reply::DescribeStatement(_));
+                server.replies.complete_or_query(is_describe)
             }
             tag::COMMAND_COMPLETE | tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED => {
                 server.replies.complete_or_query(|reply| *reply == Reply::Execute)
@@ -256,15 +257,44 @@ impl Core {
             _ => {}
         }
         self.pass_to(id, to, message);
+        self.answered_message(id, completed, header, message, now)
+    }
+
+    /// What follows from an answer that was passed on.
+    fn answered_message(
+        &mut self,
+        id: ServerId,
+        completed: Expected,
+        header: Header,
+        message: &[u8],
+        now: Instant,
+    ) -> Result<(), Unasked> {
         match (completed.owner, completed.reply) {
             (Owner::Client(client), Reply::Parse(_)) => self.confirm_parse(client),
             (Owner::Client(_), Reply::Execute) => {
                 self.note_executed(id, completed, header.tag == tag::PORTAL_SUSPENDED, now);
             }
+            (owner, Reply::DescribeStatement(statement)) => {
+                let shape = match header.tag {
+                    tag::ROW_DESCRIPTION => Shape::of(header.body(message)).map_err(|_| Unasked)?,
+                    _ => Shape::NOTHING,
+                };
+                self.shape_described(id, owner, statement, shape);
+            }
             _ => {}
         }
         self.write_replies(id);
+        if completed.owner == Owner::Pooler(Task::Shape) {
+            self.resume_client(id, now);
+        }
         Ok(())
+    }
+
+    /// The client of a server goes on with a Bind that had to wait.
+    fn resume_client(&mut self, id: ServerId, now: Instant) {
+        if let Some(client) = self.servers.get(id).and_then(Server::client) {
+            self.process_held(client, now);
+        }
     }
 
     fn confirm_parse(&mut self, client: ClientId) {
@@ -349,12 +379,17 @@ impl Core {
         if server.healing {
             return;
         }
-        let recipient = match server.state {
-            // It is the last that the client hears.
-            ServerState::Active(client) if is_fatal => Some(Owner::Client(client)),
-            _ => server.replies.error_recipient(),
-        };
+        let recipient = server.replies.error_recipient();
         let failed = server.replies.fail();
+        let fails_bind = failed.iter().any(|expected| expected.owner == Owner::Pooler(Task::Shape));
+        let recipient = match server.state {
+            // It is the last that the client hears, or what its Bind that waits is answered with.
+            ServerState::Active(client) if is_fatal || fails_bind => Some(Owner::Client(client)),
+            _ => recipient,
+        };
+        if fails_bind {
+            server.shape_check = None;
+        }
         forget_failed(server, &failed);
         if self.measures.is_on() {
             note_failure(server, recipient, &failed);
@@ -371,7 +406,10 @@ impl Core {
         match recipient {
             Some(Owner::Client(client)) => {
                 self.take_back_statements(id, &failed);
-                self.pass_to(id, Some(client), message);
+                match failed.first().map(|first| first.reply) {
+                    Some(Reply::OutdatedBind) => self.pass_to(id, Some(client), &outdated_plan()),
+                    _ => self.pass_to(id, Some(client), message),
+                }
             }
             Some(Owner::Pooler(_)) => server.task_failed = Some(error_text(&fields)),
             None => match server.client() {
@@ -383,6 +421,8 @@ impl Core {
         if is_fatal {
             // It is going to close, and not waited for.
             self.end_server(id, ServerEnd::Said(error_text(&fields)), now);
+        } else if fails_bind {
+            self.resume_client(id, now);
         }
     }
 
@@ -395,6 +435,10 @@ impl Core {
         {
             let count = failed.iter().filter(|expected| expected.changes_statements()).count();
             statements.take_back(count, failed.first().is_some_and(Expected::changes_statements));
+            let described = |expected: &&Expected| {
+                matches!((expected.owner, expected.reply), (Owner::Client(_), Reply::DescribeStatement(_)))
+            };
+            statements.take_back_descriptions(failed.iter().filter(described).count());
         }
     }
 
@@ -463,38 +507,6 @@ impl Core {
         // What depended on this answer.
         self.process_held(client, now);
     }
-
-    /// An outdated plan: the server forgets its statements, and the request is sent again.
-    fn heal(&mut self, id: ServerId, now: Instant) {
-        let Some(server) = self.servers.get_mut(id) else { return };
-        let Some(client) = server.client() else { return };
-        server.healing = false;
-        server.statements.clear();
-        let answered = server.replay.written;
-        let request = server.replay.take();
-        server.replies.push(Owner::Pooler(Task::Heal), Reply::Query);
-        self.tell_server(id, |out| pgprime_wire::frontend::encode::query(out, b"DEALLOCATE ALL"));
-        let Some(client_state) = self.clients.get_mut(client) else { return };
-        // Nothing of the client's can have been read since: it was waiting for the answer.
-        let later = std::mem::replace(&mut client_state.input, request);
-        client_state.input.extend_from_slice(&later);
-        if let Some(server) = self.servers.get_mut(id) {
-            server.request_at = Some(now);
-            server.replay.answered = answered;
-        }
-        self.process_held(client, now);
-    }
-}
-
-/// Whether the client learns the shape of every result that it will get, as it asks for it beside each Bind. One that
-/// relies on an earlier description would take the new columns for the old ones.
-fn shows_new_shape(failed: &[Expected]) -> bool {
-    let is_describe = |place: Option<usize>| {
-        place.and_then(|place| failed.get(place)).is_some_and(|expected| expected.reply == Reply::Describe)
-    };
-    let binds = failed.iter().enumerate().filter(|(_, expected)| expected.reply == Reply::Bind);
-    let mut places = binds.map(|(place, _)| place);
-    places.all(|place| is_describe(place.checked_sub(1)) || is_describe(Some(place + 1)))
 }
 
 /// A reply that answers nothing.

@@ -262,7 +262,7 @@ impl Core {
     }
 
     pub(crate) fn tell_client_error(&mut self, id: ClientId, severity: &str, sqlstate: &str, message: &str) {
-        let notice = ErrorNotice { severity, sqlstate, message, detail: None, hint: None };
+        let notice = ErrorNotice { severity, sqlstate, message, detail: None, hint: None, routine: None };
         self.tell_client(id, |out| encode::error_response(out, &notice));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::{Equivalent, HashMap};
 
 use super::measure::PlaceInPool;
+use super::shape::Shape;
 
 /// Servers know our statements by names with this prefix.
 pub(crate) const NAME_PREFIX: &str = "PGPRIME_";
@@ -136,29 +137,74 @@ impl Registry {
 /// The statements of one client, by the client's names; the empty name is the unnamed statement.
 #[derive(Debug, Default)]
 pub(crate) struct ClientStatements {
-    by_name: HashMap<Box<[u8]>, Arc<Statement>>,
-    unnamed: Option<Arc<Statement>>,
+    by_name: HashMap<Box<[u8]>, Named>,
+    unnamed: Option<Named>,
+    /// Names that the client asks to have described, in the order of the answers.
+    described: VecDeque<Box<[u8]>>,
+    /// It was told what a result is like; many clients never ask.
+    was_told: bool,
     /// What unanswered messages have changed, oldest first; an error takes back those of its request.
     unconfirmed: VecDeque<Change>,
     /// A command that makes an end of all statements is in flight.
     pub(crate) discarding: bool,
 }
 
+/// What a client's name stands for.
+#[derive(Clone, Debug)]
+struct Named {
+    statement: Arc<Statement>,
+    /// What the client was told that its result is like, if it asked.
+    told: Option<Shape>,
+}
+
 /// What one Parse or Close has changed, if anything: the name, and what it stood for before.
 #[derive(Debug)]
 struct Change {
     name: Option<Box<[u8]>>,
-    before: Option<Arc<Statement>>,
+    before: Option<Named>,
 }
 
 impl ClientStatements {
     pub(crate) fn find(&self, name: &[u8]) -> Option<&Arc<Statement>> {
+        self.named(name).map(|named| &named.statement)
+    }
+
+    fn named(&self, name: &[u8]) -> Option<&Named> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.by_name.get(name) }
+    }
+
+    /// A statement and what the client was told that its result is like, if it was.
+    pub(crate) fn find_told(&self, name: &[u8]) -> Option<(&Arc<Statement>, Shape)> {
+        if !self.was_told {
+            return None;
+        }
+        self.named(name).and_then(|named| Some((&named.statement, named.told?)))
+    }
+
+    /// A Describe is on its way.
+    pub(crate) fn ask_description(&mut self, name: &[u8]) {
+        self.described.push_back(name.into());
+    }
+
+    /// The oldest unanswered Describe is answered.
+    pub(crate) fn tell(&mut self, id: StatementId, shape: Shape) {
+        let Some(name) = self.described.pop_front() else { return };
+        let named = if name.is_empty() { self.unnamed.as_mut() } else { self.by_name.get_mut(&name) };
+        if let Some(named) = named.filter(|named| named.statement.id == id) {
+            named.told = Some(shape);
+            self.was_told = true;
+        }
+    }
+
+    /// The oldest `count` Describes failed or were skipped.
+    pub(crate) fn take_back_descriptions(&mut self, count: usize) {
+        self.described.drain(..count.min(self.described.len()));
     }
 
     /// A Parse is on its way that gives a name to a statement.
     pub(crate) fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
-        let before = self.put(name, Some(statement));
+        // Who prepares it anew does not rely on what was said of it before.
+        let before = self.put(name, Some(Named { statement, told: None }));
         self.unconfirmed.push_back(Change { name: Some(name.into()), before });
     }
 
@@ -173,16 +219,16 @@ impl ClientStatements {
         self.unconfirmed.push_back(Change { name: None, before: None });
     }
 
-    fn put(&mut self, name: &[u8], statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
-        match statement {
-            _ if name.is_empty() => std::mem::replace(&mut self.unnamed, statement),
-            Some(statement) => self.by_name.insert(name.into(), statement),
+    fn put(&mut self, name: &[u8], named: Option<Named>) -> Option<Named> {
+        match named {
+            _ if name.is_empty() => std::mem::replace(&mut self.unnamed, named),
+            Some(named) => self.by_name.insert(name.into(), named),
             None => self.by_name.remove(name),
         }
     }
 
     pub(crate) fn set_unnamed(&mut self, statement: Arc<Statement>) {
-        self.unnamed = Some(statement);
+        self.unnamed = Some(Named { statement, told: None });
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) {
@@ -244,6 +290,8 @@ pub(crate) struct ServerStatements {
 struct Prepared {
     used: u64,
     statement: Arc<Statement>,
+    /// What its result was like here when it was last described.
+    shape: Option<Shape>,
 }
 
 impl ServerStatements {
@@ -276,12 +324,24 @@ impl ServerStatements {
             evicted.extend(oldest.and_then(|id| self.remove(id)));
         }
         self.clock += 1;
-        self.last_use.insert(statement.id, Prepared { used: self.clock, statement: Arc::clone(statement) });
+        let prepared = Prepared { used: self.clock, statement: Arc::clone(statement), shape: None };
+        self.last_use.insert(statement.id, prepared);
         evicted
     }
 
     pub(crate) fn remove(&mut self, id: StatementId) -> Option<Arc<Statement>> {
         self.last_use.remove(&id).map(|prepared| prepared.statement)
+    }
+
+    /// What its result is like here, as far as it was described.
+    pub(crate) fn shape(&self, id: StatementId) -> Option<Shape> {
+        self.last_use.get(&id)?.shape
+    }
+
+    pub(crate) fn set_shape(&mut self, id: StatementId, shape: Shape) {
+        if let Some(prepared) = self.last_use.get_mut(&id) {
+            prepared.shape = Some(shape);
+        }
     }
 
     /// A statement that was to be closed may be there still.

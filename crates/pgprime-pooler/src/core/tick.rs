@@ -97,6 +97,7 @@ impl Core {
                 message: "No server connection available in postgres backend, client being queued",
                 detail: None,
                 hint: None,
+                routine: None,
             };
             self.tell_client(id, |out| encode::notice_response(out, &notice));
         }

@@ -133,7 +133,14 @@ async fn turn_away(config: &Config, session: &mut Session, who: &Who<'_>, error:
     };
     let message = error.to_string();
     let mut out = Vec::new();
-    let notice = ErrorNotice { severity: "FATAL", sqlstate, message: &message, detail: None, hint: None };
+    let notice = ErrorNotice {
+        severity: "FATAL",
+        sqlstate,
+        message: &message,
+        detail: None,
+        hint: None,
+        routine: None,
+    };
     encode::error_response(&mut out, &notice);
     // A client that does not read its refusal is not waited for.
     let _ = tokio::time::timeout(GOODBYE_MAX, session.send(&out)).await;

@@ -350,6 +350,7 @@ fn what_nobody_asked_for_reaches_nobody() {
         message: "going down",
         detail: None,
         hint: None,
+        routine: None,
     };
     encode::error_response(&mut fatal, &notice);
     check_no_stray("a second ReadyForQuery", &ready());
@@ -435,6 +436,7 @@ fn notices_and_parameters_without_end_reach_only_their_client() {
             message: "chatter",
             detail: None,
             hint: None,
+            routine: None,
         };
         encode::notice_response(&mut chatter, &notice);
     }
@@ -487,6 +489,7 @@ fn a_fatal_error_ends_the_connection_even_if_the_server_does_not_close() {
         message: "going down",
         detail: None,
         hint: None,
+        routine: None,
     };
     encode::error_response(&mut fatal, &error);
     for begun in [Vec::new(), row_reply("x")[..27].to_vec()] {

@@ -16,6 +16,7 @@ mod limits;
 mod modes;
 mod outages;
 mod reload;
+mod shapes;
 mod statements;
 mod status;
 mod support;

@@ -181,8 +181,14 @@ fn second_after_check(at_check: Vec<Step>, settings: &[(&str, &str)]) -> (String
 fn a_rested_server_that_fails_its_check_is_replaced_unnoticed() {
     use pgprime_wire::backend::encode::{self, ErrorNotice};
     let mut failure = Vec::new();
-    let error =
-        ErrorNotice { severity: "ERROR", sqlstate: "25006", message: "read-only", detail: None, hint: None };
+    let error = ErrorNotice {
+        severity: "ERROR",
+        sqlstate: "25006",
+        message: "read-only",
+        detail: None,
+        hint: None,
+        routine: None,
+    };
     encode::error_response(&mut failure, &error);
     encode::ready_for_query(&mut failure, pgprime_wire::backend::TransactionStatus::Idle);
     for (what, script, connections) in [

@@ -29,7 +29,10 @@ pub(crate) struct Database {
 #[derive(Clone, Debug)]
 struct Prepared {
     sql: Option<Sql>,
+    /// What its result is like.
     schema: u32,
+    /// Only in the oracle: what the client was told that its result is like.
+    told: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +41,16 @@ struct Portal {
     id: String,
     sent: usize,
     done: bool,
+    schema: u32,
+    /// Only in the oracle, as in the statement.
+    told: Option<u32>,
+}
+
+/// What the client is being told the result of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Described {
+    Statement(Vec<u8>),
+    Portal(Vec<u8>),
 }
 
 /// Something that was executed.
@@ -98,6 +111,8 @@ pub(crate) struct Backend {
     pub(crate) outdated: Cell<usize>,
     /// Only in the oracle: a Parse in a failed transaction is answered as if it were not.
     pub(crate) lenient: bool,
+    /// Only in the oracle: what the last RowDescription is of.
+    described: Option<Described>,
     is_oracle: bool,
 }
 
@@ -122,6 +137,7 @@ impl Backend {
             closed: false,
             outdated: Cell::new(0),
             lenient: false,
+            described: None,
             is_oracle: false,
         }
     }
@@ -227,6 +243,18 @@ impl Backend {
         self.fail(&failure("57014"), protocol);
     }
 
+    /// Only in the oracle: the client was told what a result is like.
+    pub(crate) fn note_told(&mut self, schema: u32) {
+        let told = match self.described.take() {
+            Some(Described::Statement(name)) => self.statements.get_mut(&name).map(|found| &mut found.told),
+            Some(Described::Portal(name)) => self.portals.get_mut(&name).map(|found| &mut found.told),
+            None => None,
+        };
+        if let Some(told) = told {
+            *told = Some(schema);
+        }
+    }
+
     /// The administrator ends the session.
     pub(crate) fn terminate(&mut self) {
         error(&mut self.out, "FATAL", &failure("57P01"));
@@ -256,7 +284,8 @@ impl Backend {
     fn run_simple(&mut self) {
         while let Some(sql) = self.rest.pop_front() {
             if sql.verb.has_rows() && self.status != TransactionStatus::Failed {
-                describe(&mut self.out);
+                self.described = None;
+                describe(&mut self.out, self.database.schema.get());
             }
             let id = sql.id.clone();
             match self.execute(&sql.verb, &id, Protocol::Simple) {
@@ -316,7 +345,7 @@ impl Backend {
             return Err(failure("42P05"));
         }
         let schema = self.database.schema.get();
-        self.statements.insert(parse.name.to_vec(), Prepared { sql, schema });
+        self.statements.insert(parse.name.to_vec(), Prepared { sql, schema, told: None });
         encode::parse_complete(&mut self.out);
         Ok(())
     }
@@ -337,7 +366,7 @@ impl Backend {
     }
 
     fn bind(&mut self, bind: &Bind<'_>) -> Result<(), Failure> {
-        let sql = self.usable(bind.statement)?.sql.clone();
+        let Prepared { sql, schema, told } = self.usable(bind.statement)?.clone();
         if !bind.portal.is_empty() && self.portals.contains_key(bind.portal) {
             return Err(failure("42P03"));
         }
@@ -348,24 +377,29 @@ impl Backend {
             Some(sql) => sql.id.clone(),
             None => String::new(),
         };
-        self.portals.insert(bind.portal.to_vec(), Portal { sql, id, sent: 0, done: false });
+        self.portals.insert(bind.portal.to_vec(), Portal { sql, id, sent: 0, done: false, schema, told });
         encode::bind_complete(&mut self.out);
         Ok(())
     }
 
     fn describe(&mut self, target: &Describe<'_>) -> Result<(), Failure> {
-        let sql = match target.target {
+        let (sql, schema) = match target.target {
             Target::Statement => {
-                let sql = self.usable(target.name)?.sql.clone();
+                let Prepared { sql, schema, .. } = self.usable(target.name)?.clone();
                 let count = u8::from(sql.as_ref().is_some_and(Sql::takes_parameter));
                 self.out.extend_from_slice(&[b't', 0, 0, 0, 6 + 4 * count, 0, count]);
                 self.out.extend_from_slice(&[0, 0, 0, 25][..4 * usize::from(count)]);
-                sql
+                self.described = Some(Described::Statement(target.name.to_vec()));
+                (sql, schema)
             }
-            Target::Portal => self.portals.get(target.name).ok_or_else(|| failure("34000"))?.sql.clone(),
+            Target::Portal => {
+                let portal = self.portals.get(target.name).ok_or_else(|| failure("34000"))?;
+                self.described = Some(Described::Portal(target.name.to_vec()));
+                (portal.sql.clone(), portal.schema)
+            }
         };
         match sql {
-            Some(sql) if sql.verb.has_rows() => describe(&mut self.out),
+            Some(sql) if sql.verb.has_rows() => describe(&mut self.out, schema),
             _ => encode::no_data(&mut self.out),
         }
         Ok(())
@@ -393,10 +427,11 @@ impl Backend {
         portal.sent += count;
         portal.done = count < max;
         let (id, done) = (portal.id.clone(), portal.done);
+        let shape = if self.is_oracle { portal.told } else { Some(portal.schema) };
         if begins {
             self.note(&id, Protocol::Extended);
         }
-        rows_of(&mut self.out, &id, count, *bytes);
+        rows_of(&mut self.out, &id, count, *bytes, shape);
         if done {
             encode::command_complete(&mut self.out, &format!("SELECT {count}"));
         } else {
@@ -423,7 +458,8 @@ impl Backend {
         self.note(id, protocol);
         match verb {
             Verb::Select { rows, bytes } => {
-                rows_of(&mut self.out, id, *rows, *bytes);
+                let shape = (!self.is_oracle).then(|| self.database.schema.get());
+                rows_of(&mut self.out, id, *rows, *bytes, shape);
                 encode::command_complete(&mut self.out, &format!("SELECT {rows}"));
             }
             Verb::Show(name) => {
@@ -630,15 +666,30 @@ fn error_as(message_tag: u8, out: &mut Vec<u8>, severity: &str, failure: &Failur
     out.extend_from_slice(&body);
 }
 
-fn describe(out: &mut Vec<u8>) {
-    encode::row_description(out, &[Column { name: "echo", type_oid: 25, type_len: -1 }]);
+fn describe(out: &mut Vec<u8>, schema: u32) {
+    let column = |name| Column { name, type_oid: 25, type_len: -1 };
+    encode::row_description(out, &[column("echo"), column(&format!("shape{schema:09}"))]);
 }
 
-fn rows_of(out: &mut Vec<u8>, id: &str, rows: usize, bytes: usize) {
+/// Rows say what they are like in a second column; none: any.
+fn rows_of(out: &mut Vec<u8>, id: &str, rows: usize, bytes: usize, shape: Option<u32>) {
     let text = text_of(id, bytes);
+    let shape = shape.map_or(ANY_SHAPE.to_owned(), |shape| format!("shape{shape:09}"));
     for _ in 0..rows {
-        encode::data_row(out, &[Some(&text)]);
+        encode::data_row(out, &[Some(&text), Some(shape.as_bytes())]);
     }
+}
+
+/// In the oracle's rows: what they are like was not told.
+const ANY_SHAPE: &str = "shape*********";
+
+/// Takes what results are like out of a message, so that it can be compared with another, and gives it.
+pub(crate) fn take_shape(message: &mut [u8]) -> Option<u32> {
+    let place = message.windows(5).rposition(|part| part == b"shape")? + 5;
+    let digits = message.get_mut(place..place + 9)?;
+    let shape = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    digits.fill(b'*');
+    shape
 }
 
 fn text_of(id: &str, bytes: usize) -> Vec<u8> {

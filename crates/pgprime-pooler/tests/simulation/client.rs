@@ -7,7 +7,7 @@ use pgprime_wire::backend::{self, ErrorFields, TransactionStatus};
 use pgprime_wire::frame::Header;
 use pgprime_wire::tag::backend as tag;
 
-use crate::backend::{Backend, Settings};
+use crate::backend::{Backend, Settings, take_shape};
 use crate::script::{Part, Writer};
 
 /// How far a client's connection is.
@@ -195,7 +195,17 @@ impl FakeClient {
         let Some(expected) = self.expect(header, message) else {
             panic!("client {number} got {shown}, and nothing more is to be answered");
         };
-        let (found, wanted) = (essence(message), essence(&expected));
+        let (mut found, mut wanted) = (essence(message), essence(&expected));
+        if matches!(header.tag, tag::ROW_DESCRIPTION | tag::DATA_ROW) {
+            let (shape, told) = (take_shape(&mut found), take_shape(&mut wanted));
+            match (header.tag, shape) {
+                (tag::ROW_DESCRIPTION, Some(shape)) => self.oracle.note_told(shape),
+                _ => assert!(
+                    told.is_none() || shape == told,
+                    "client {number} got rows like {shape:?}, told {told:?}"
+                ),
+            }
+        }
         assert!(found == wanted, "client {number} got {shown}, expected {}", show(&expected));
         self.answers += usize::from(header.tag == tag::READY_FOR_QUERY);
     }

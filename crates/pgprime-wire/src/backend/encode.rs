@@ -97,6 +97,8 @@ pub struct ErrorNotice<'a> {
     pub detail: Option<&'a str>,
     /// What to do about it.
     pub hint: Option<&'a str>,
+    /// Where in PostgreSQL's source it comes from, which some drivers go by.
+    pub routine: Option<&'a str>,
 }
 
 /// ErrorResponse.
@@ -118,6 +120,7 @@ fn error_or_notice(out: &mut Vec<u8>, tag: u8, fields: &ErrorNotice<'_>) {
         (b'M', Some(fields.message)),
         (b'D', fields.detail),
         (b'H', fields.hint),
+        (b'R', fields.routine),
     ];
     write::message(out, tag, |out| {
         for (code, value) in fields {
@@ -236,12 +239,13 @@ mod tests {
             message: "too many\0VPANIC",
             detail: None,
             hint: Some("Wait."),
+            routine: Some("ProcessStartupPacket"),
         };
         let body = body(|out| error_response(out, &error));
         let fields = ErrorFields::parse(&body);
         assert_eq!((fields.severity(), fields.sqlstate()), (Some("FATAL"), Some("53300")));
         assert_eq!((fields.message(), fields.hint()), (Some("too many"), Some("Wait.")));
-        assert_eq!((fields.detail(), fields.routine()), (None, None));
+        assert_eq!((fields.detail(), fields.routine()), (None, Some("ProcessStartupPacket")));
     }
 
     #[test]

@@ -109,7 +109,7 @@ proptest! {
         hint in prop::option::of("[^\0]{0,40}"),
     ) {
         let (detail, hint) = (detail.as_deref(), hint.as_deref());
-        let error = ErrorNotice { severity: &severity, sqlstate: "08P01", message: &message, detail, hint };
+        let error = ErrorNotice { severity: &severity, sqlstate: "08P01", message: &message, detail, hint, routine: None };
         let mut out = Vec::new();
         backend::encode::error_response(&mut out, &error);
         let fields = ErrorFields::parse(Header::peek(&out).unwrap().unwrap().body(&out));

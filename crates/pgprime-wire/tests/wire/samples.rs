@@ -213,15 +213,25 @@ fn session_messages() -> Vec<Sample> {
     ]
 }
 
+fn columns_of(body: &[u8]) -> Option<Vec<(Vec<u8>, u32, i32)>> {
+    let columns = backend::row_description(body).ok()?;
+    let parts =
+        |column: backend::ResultColumn<'_>| (column.name.to_vec(), column.type_oid, column.type_modifier);
+    columns.map(|column| column.ok().map(parts)).collect()
+}
+
+const ERROR: ErrorNotice<'_> = ErrorNotice {
+    severity: "ERROR",
+    sqlstate: "42P01",
+    message: "no table",
+    detail: Some("d"),
+    hint: Some("h"),
+    routine: Some("r"),
+};
+
 /// Messages of servers that answer requests.
 fn backend_messages() -> Vec<Sample> {
-    let error = ErrorNotice {
-        severity: "ERROR",
-        sqlstate: "42P01",
-        message: "no table",
-        detail: Some("d"),
-        hint: Some("h"),
-    };
+    let notice = ErrorNotice { detail: None, hint: None, routine: None, ..ERROR };
     let columns =
         [Column { name: "id", type_oid: 20, type_len: 8 }, Column { name: "t", type_oid: 25, type_len: -1 }];
     vec![
@@ -233,14 +243,14 @@ fn backend_messages() -> Vec<Sample> {
         ),
         sample(
             "error_response",
-            |out| server::error_response(out, &error),
-            b"E\0\0\0\x2aSERROR\0VERROR\0C42P01\0Mno table\0Dd\0Hh\0\0",
+            |out| server::error_response(out, &ERROR),
+            b"E\0\0\0\x2dSERROR\0VERROR\0C42P01\0Mno table\0Dd\0Hh\0Rr\0\0",
             // Reading never fails: a field is there once its NUL is.
             From(37, |body| ErrorFields::parse(body).hint() == Some("h")),
         ),
         sample(
             "notice_response",
-            |out| server::notice_response(out, &ErrorNotice { detail: None, hint: None, ..error }),
+            |out| server::notice_response(out, &notice),
             b"N\0\0\0\x24SERROR\0VERROR\0C42P01\0Mno table\0\0",
             From(31, |body| ErrorFields::parse(body).message() == Some("no table")),
         ),
@@ -261,7 +271,7 @@ fn backend_messages() -> Vec<Sample> {
             b"T\0\0\0\x2f\0\x02\
               id\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0\
               t\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0",
-            NotDecoded,
+            Whole(|body| columns_of(body) == Some(vec![(b"id".to_vec(), 20, -1), (b"t".to_vec(), 25, -1)])),
         ),
         sample(
             "data_row",
