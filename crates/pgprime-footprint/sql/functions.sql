@@ -14,7 +14,7 @@ SELECT /* pgprime */ p.oid, n.nspname::text AS schema, p.proname::text AS name, 
        CASE WHEN s.is_seen THEN (SELECT b.body FROM (SELECT /*body*/NULL::text AS body) b
                                  WHERE octet_length(b.body) <= 1048576) END AS body,
        hashtextextended(concat_ws(' ', p.prosrc, p.probin, p.provolatile, p.proargtypes::text, p.prorettype,
-                                  p.proisstrict, p.prosecdef, p.proconfig::text, p.proargdefaults::text,
+                                  p.proisstrict, p.prosecdef, p.proconfig::text, p.proargdefaults::text, p.proowner, p.proacl::text,
                                   /*body*/NULL::text), 0) AS hash,
        ARRAY(SELECT d.refobjid FROM pg_depend d
              WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
@@ -25,7 +25,7 @@ FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_type a ON a.oid = p.proargtypes[0],
-LATERAL (SELECT l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p') AND p.provolatile <> 'i' AS is_seen) s
+LATERAL (SELECT l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p') AS is_seen) s
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY p.oid
 LIMIT $1

@@ -7,7 +7,10 @@ SELECT /* pgprime */ c.oid, n.nspname::text AS schema, c.relname::text AS name, 
        d.definition IS NOT NULL AS is_defined,
        CASE WHEN octet_length(d.definition) <= 1048576 THEN d.definition END AS definition,
        hashtextextended(coalesce(
-           (SELECT string_agg(format('%s %s %s %s', a.attname, a.atttypid, a.atttypmod, a.attcollation), ',' ORDER BY a.attnum)
+           -- With who may read it, and with its file, by which a table that was rewritten or emptied elsewhere is told.
+           (SELECT concat_ws(' ', c.relowner, c.relacl::text, CASE WHEN c.relkind IN ('r', 'm') THEN c.relfilenode END,
+                             string_agg(format('%s %s %s %s %s', a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attacl),
+                                        ',' ORDER BY a.attnum))
             FROM pg_attribute a
             WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
               AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), ''), 0) AS columns

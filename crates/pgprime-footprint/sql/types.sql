@@ -8,6 +8,10 @@ WITH /* pgprime */ RECURSIVE domains(type, checked) AS (
     FROM pg_cast c
     WHERE c.castfunc >= 16384
     UNION
+    SELECT d.type, c.castfunc::oid, false
+    FROM domains d
+    JOIN pg_cast c ON c.casttarget = d.checked AND c.castfunc >= 16384
+    UNION
     SELECT d.type, e.refobjid, false
     FROM domains d
     JOIN pg_constraint k ON k.contypid = d.checked

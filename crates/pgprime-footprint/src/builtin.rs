@@ -156,11 +156,19 @@ pub(crate) fn is_object_name(kind: &str) -> bool {
 
 /// Whether a constant may be a time relative to now, such as `'now'` or `'tomorrow 10:00'`.
 pub(crate) fn is_relative_time(constant: &str) -> bool {
-    const LENGTH_MAX: usize = 128;
-    let mut words = constant.split(|letter: char| !letter.is_ascii_alphabetic());
-    let relative = ["now", "today", "tomorrow", "yesterday"];
-    constant.len() <= LENGTH_MAX
-        && words.any(|word| relative.iter().any(|known| known.eq_ignore_ascii_case(word)))
+    constant.len() <= TIME_BYTES_MAX && has_relative_time(constant.as_bytes())
+}
+
+/// The longest text that PostgreSQL takes for a time.
+pub const TIME_BYTES_MAX: usize = 128;
+
+/// Whether one of the words is in a value by which PostgreSQL names a time relative to now: `now`, `today`, `tomorrow`,
+/// `yesterday`, however they are written.
+#[must_use]
+pub fn has_relative_time(value: &[u8]) -> bool {
+    let relative = [&b"now"[..], b"today", b"tomorrow", b"yesterday"];
+    let mut words = value.split(|byte| !byte.is_ascii_alphabetic());
+    words.any(|word| relative.iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
 #[cfg(test)]

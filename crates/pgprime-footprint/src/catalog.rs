@@ -36,6 +36,14 @@ pub(crate) struct Catalog {
     /// Functions of casts that need no syntax.
     pub(crate) implicit_casts: Vec<FunctionId>,
     pub(crate) notify_triggers: BTreeSet<String>,
+    /// Functions that run when definitions change.
+    pub(crate) event_triggers: Vec<FunctionId>,
+    /// All schemas: stands for a path that is not known, by which a name may mean any object of it.
+    pub(crate) anywhere: Path,
+    /// Of what belongs to the whole database and no single object: labels of enums, who is a member of which role, and so on.
+    pub(crate) surroundings: String,
+    /// How much transactions see that say nothing of it.
+    pub(crate) isolation: String,
 }
 
 #[derive(Debug)]
@@ -243,6 +251,21 @@ impl Catalog {
             Some(id) => Named::Known(id),
             None => Named::Unknown,
         }
+    }
+
+    /// Whether this path stands for any.
+    pub(crate) fn is_any(&self, path: &Path) -> bool {
+        Arc::ptr_eq(path, &self.anywhere)
+    }
+
+    /// All that a name without a schema may stand for.
+    pub(crate) fn named_anywhere(&self, name: &str) -> Vec<Named> {
+        let found = self.relations_by_name.get(name).map_or(&[][..], Vec::as_slice);
+        let named = |id: &RelationId| match self.relation(*id).is_system {
+            true => Named::System,
+            false => Named::Known(*id),
+        };
+        if found.is_empty() { vec![Named::Unknown] } else { found.iter().map(named).collect() }
     }
 
     /// All functions of people that a call may mean.

@@ -19,6 +19,9 @@ pub struct Footprint {
     /// Whether it changes what later texts of the same session mean: `search_path`, the role, a setting that results depend on, a
     /// temporary view. From then on footprints may be wrong for that session.
     pub changes_session: bool,
+    /// Whether it may leave something in its session that others are not to find there: a setting, a temporary table, or what
+    /// `changes_session` stands for.
+    pub leaves_traces: bool,
     /// Changes whenever the definition of anything the text refers to (a view, a function, columns of a table) changes.
     pub definitions: [u8; 32],
     /// Whether the result may be kept and served again; else all reasons against it, the gravest first.

@@ -20,6 +20,7 @@ mod uses;
 mod utility;
 mod walk;
 
+pub use builtin::{TIME_BYTES_MAX, has_relative_time};
 pub use footprint::{Control, Footprint, NotKept, NotKeptReason, Writes};
 pub use load::LoadError;
 pub use schema::Schema;

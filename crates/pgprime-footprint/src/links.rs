@@ -27,6 +27,7 @@ pub(crate) struct Links {
     pub(crate) controls: bool,
     pub(crate) changes_definitions: bool,
     pub(crate) changes_session: bool,
+    pub(crate) leaves_traces: bool,
 }
 
 impl Links {
@@ -36,6 +37,9 @@ impl Links {
         found.relations(&uses);
         uses.calls.iter().for_each(|call| found.call(call));
         uses.operators.iter().for_each(|operator| found.operator(operator));
+        if uses.fires_event_triggers {
+            found.links.calls.extend(&catalog.event_triggers);
+        }
         found.types_and_attributes(&uses);
         let mut links = found.links;
         links.against.extend(uses.against);
@@ -47,6 +51,7 @@ impl Links {
         links.controls = uses.controls;
         links.changes_definitions |= uses.changes_definitions;
         links.changes_session = uses.changes_session;
+        links.leaves_traces = uses.leaves_traces || uses.changes_session;
         links
     }
 
@@ -95,33 +100,52 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     fn relations(&mut self, uses: &Uses) {
         for (name, extent) in &uses.reads {
-            let named = self.catalog.named(name.schema.as_deref(), &name.name, self.path);
-            match named {
-                Named::Known(id) => drop(self.links.reads.insert((id, *extent))),
-                Named::System => self.against(NotKeptReason::System, name.to_string()),
-                Named::Temporary => self.against(NotKeptReason::Temporary, name.to_string()),
-                Named::Unknown => self.unknown(name, uses),
-            }
-            // Which of the two is meant depends on whether the temporary one is there already.
-            if named != Named::Unknown && is_own(name, uses) {
-                self.against(NotKeptReason::Temporary, name.to_string());
+            for named in self.named(name) {
+                self.read(name, named, *extent, uses);
             }
         }
         for (name, events) in &uses.writes {
-            match self.catalog.named(name.schema.as_deref(), &name.name, self.path) {
-                Named::Known(id) => drop(self.links.writes.insert((id, *events))),
-                Named::System => {
-                    self.links.changes_definitions = true;
-                    self.anything(format!("it changes {name}, which belongs to the system"));
-                }
-                Named::Temporary => {}
-                Named::Unknown => self.unknown(name, uses),
+            for named in self.named(name) {
+                self.write(name, named, *events, uses);
             }
         }
         self.links.created = uses.created.iter().map(|name| self.new_name(name)).collect();
         let base = uses.base.as_ref();
         let base = base.map(|name| self.catalog.named(name.schema.as_deref(), &name.name, self.path));
         self.links.base = base.and_then(|named| if let Named::Known(id) = named { Some(id) } else { None });
+    }
+
+    /// What a name stands for, or may stand for where the path is not known.
+    fn named(&self, name: &Name) -> Vec<Named> {
+        match (&name.schema, self.catalog.is_any(self.path)) {
+            (None, true) => self.catalog.named_anywhere(&name.name),
+            (schema, _) => vec![self.catalog.named(schema.as_deref(), &name.name, self.path)],
+        }
+    }
+
+    fn read(&mut self, name: &Name, named: Named, extent: Extent, uses: &Uses) {
+        match named {
+            Named::Known(id) => drop(self.links.reads.insert((id, extent))),
+            Named::System => self.against(NotKeptReason::System, name.to_string()),
+            Named::Temporary => self.against(NotKeptReason::Temporary, name.to_string()),
+            Named::Unknown => self.unknown(name, uses),
+        }
+        // Which of the two is meant depends on whether the temporary one is there already.
+        if named != Named::Unknown && is_own(name, uses) {
+            self.against(NotKeptReason::Temporary, name.to_string());
+        }
+    }
+
+    fn write(&mut self, name: &Name, named: Named, events: Events, uses: &Uses) {
+        match named {
+            Named::Known(id) => drop(self.links.writes.insert((id, events))),
+            Named::System => {
+                self.links.changes_definitions = true;
+                self.anything(format!("it changes {name}, which belongs to the system"));
+            }
+            Named::Temporary => {}
+            Named::Unknown => self.unknown(name, uses),
+        }
     }
 
     /// A name that the catalogs did not have.

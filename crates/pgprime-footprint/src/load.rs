@@ -111,6 +111,7 @@ struct Loader {
     functions: BTreeMap<u32, usize>,
     /// pgprime's own trigger function.
     notify: Option<u32>,
+    event_triggers: Vec<u32>,
     texts: HashSet<Arc<str>>,
 }
 
@@ -150,7 +151,11 @@ impl Loader {
             .settings
             .iter()
             .any(|(name, value)| name == "standard_conforming_strings" && value == "off");
+        catalog.anywhere = schemas.iter().map(|schema| schema.as_str().into()).collect();
         catalog.schemas = schemas.into_iter().collect();
+        catalog.surroundings = format!("surroundings {}", value::<i64>(row, "surroundings")?);
+        catalog.isolation = value(row, "isolation")?;
+        self.event_triggers = value(row, "event_triggers")?;
         catalog.exempt = exempt.into_iter().collect();
         value(row, "version")
     }
@@ -220,6 +225,7 @@ impl Loader {
             let parts: Vec<u32> = value(row, "parts")?;
             self.catalog.functions[id].calls = self.known(&[called, parts].concat());
         }
+        self.catalog.event_triggers = self.known(&self.event_triggers);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Client;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Path};
 use crate::footprint::{Control, Footprint, NotKept, NotKeptReason, Writes};
 use crate::known::Known;
 use crate::links::Links;
@@ -32,6 +32,16 @@ impl Schema {
     /// no temporary table hides another.
     #[must_use]
     pub fn footprint(&self, sql: &str) -> Footprint {
+        self.footprint_by(sql, &self.catalog().path)
+    }
+
+    /// What `sql` may read and write whatever the search path is: a name stands for all that have it.
+    #[must_use]
+    pub fn footprint_by_any_path(&self, sql: &str) -> Footprint {
+        self.footprint_by(sql, &self.catalog().anywhere)
+    }
+
+    fn footprint_by(&self, sql: &str, path: &Path) -> Footprint {
         if !self.catalog().has_standard_strings && sql.contains('\\') {
             return unparsed(
                 "strings are read as the setting standard_conforming_strings = off says".to_owned(),
@@ -40,7 +50,7 @@ impl Schema {
         let uses = reading::statements(sql);
         match uses.unparsed {
             Some(why) => unparsed(why),
-            None => Trace::footprint(&self.0, Links::of(uses, self.catalog(), &self.catalog().path)),
+            None => Trace::footprint(&self.0, Links::of(uses, self.catalog(), path), path),
         }
     }
 
@@ -67,6 +77,12 @@ impl Schema {
     #[must_use]
     pub fn result_settings(&self) -> &[(String, String)] {
         &self.catalog().settings
+    }
+
+    /// What transactions see that say nothing of it: `read committed`, unless database or role have another default.
+    #[must_use]
+    pub fn default_isolation(&self) -> &str {
+        &self.catalog().isolation
     }
 
     /// Tables that have pgprime's own trigger, which tells of changes.
@@ -100,6 +116,7 @@ fn unparsed(why: String) -> Footprint {
         control: Control::Some,
         changes_definitions: true,
         changes_session: true,
+        leaves_traces: true,
         definitions: [0; 32],
         kept: Err(vec![NotKept { reason: NotKeptReason::Unparsed, object: why }]),
     }

@@ -28,10 +28,12 @@ enum Whose {
 }
 
 /// What of a text's inside counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Weight {
     /// All of it.
     Full,
+    /// What it is declared to be is believed, but for what would show one session's rows to another.
+    Believed,
     /// Tables alone: it is not kept anyway, for a graver reason.
     Tables,
 }
@@ -60,6 +62,7 @@ pub(crate) struct Trace<'a> {
     controls: bool,
     changes_definitions: bool,
     changes_session: bool,
+    leaves_traces: bool,
     /// What is hashed of each object that was met.
     definitions: BTreeSet<String>,
     seen: HashSet<(Step, Context)>,
@@ -68,7 +71,7 @@ pub(crate) struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     /// All that a text of a session reads and writes.
-    pub(crate) fn footprint(known: &'a Known, links: Links) -> Footprint {
+    pub(crate) fn footprint(known: &'a Known, links: Links, path: &Path) -> Footprint {
         let mut trace = Self {
             known,
             reads: BTreeSet::new(),
@@ -79,11 +82,12 @@ impl<'a> Trace<'a> {
             controls: false,
             changes_definitions: false,
             changes_session: links.changes_session,
-            definitions: BTreeSet::new(),
+            leaves_traces: links.leaves_traces,
+            definitions: BTreeSet::from([known.catalog.surroundings.clone()]),
             seen: HashSet::new(),
             left: Vec::new(),
         };
-        let path = known.catalog.path.clone();
+        let path = path.clone();
         if links.is_dynamic {
             trace.anything("it runs SQL that it puts together".to_owned());
         }
@@ -127,6 +131,7 @@ impl<'a> Trace<'a> {
             control: if self.controls { Control::Some } else { Control::None },
             changes_definitions: self.changes_definitions,
             changes_session: self.changes_session,
+            leaves_traces: self.leaves_traces || self.changes_session,
             definitions: hash.finalize().into(),
             kept: if against.is_empty() { Ok(()) } else { Err(against) },
         }
@@ -142,15 +147,17 @@ impl<'a> Trace<'a> {
 
     /// What a text names is met.
     fn absorb(&mut self, links: &Links, context: &Context) {
-        if context.weight == Weight::Full {
-            self.against.extend(links.against.iter().cloned());
-        }
-        if let Some(because) = &links.anything {
+        let against = links.against.iter().filter(|not| context.weight.counts(not.reason));
+        self.against.extend(against.cloned());
+        if let Some(because) = &links.anything
+            && context.weight != Weight::Believed
+        {
             self.anything(because.clone());
         }
         self.controls |= links.controls;
         self.changes_definitions |= links.changes_definitions;
         self.changes_session |= links.changes_session;
+        self.leaves_traces |= links.leaves_traces;
         self.created.extend(links.created.iter().cloned());
         let reads = links.reads.iter().map(|(id, extent)| Step::Read(*id, *extent));
         let writes = links.writes.iter().map(|(id, events)| Step::Write(*id, *events));
@@ -247,6 +254,7 @@ impl<'a> Trace<'a> {
         self.meet(Step::Read(id, Extent::Whole), context);
         let relation = self.known.catalog.relation(id);
         let is_replaced = relation.rules.iter().any(|rule| rule.replaces && rule.events.has(events));
+        relation.on_write.iter().for_each(|function| self.meet(Step::Call(*function), context));
         let mut is_triggered = false;
         for trigger in relation.triggers.iter().filter(|trigger| trigger.events.meets(events)) {
             is_triggered |= trigger.is_instead && trigger.events.has(events);
@@ -315,9 +323,6 @@ impl<'a> Trace<'a> {
             return function.calls.iter().for_each(|part| self.meet(Step::Call(*part), context));
         }
         let volatility = function.signature.volatility;
-        if volatility == Volatility::Immutable {
-            return;
-        }
         function.calls.iter().for_each(|called| self.meet(Step::Call(*called), context));
         let is_volatile = volatility == Volatility::Volatile;
         if is_volatile {
@@ -333,7 +338,11 @@ impl<'a> Trace<'a> {
         };
         let inner = Context {
             whose: if function.is_definer { Whose::Anyones } else { context.whose_called() },
-            weight: if is_volatile { Weight::Tables } else { context.weight },
+            weight: context.weight.max(match volatility {
+                Volatility::Immutable => Weight::Believed,
+                Volatility::Stable => Weight::Full,
+                Volatility::Volatile => Weight::Tables,
+            }),
             path,
         };
         let links = self.known.links(Object::Function(id), &inner.path);
@@ -358,9 +367,13 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// A function that is not seen through: one that is not volatile writes nothing, as the server makes sure.
+    /// A function that is not seen through: one that is not volatile writes nothing, as the server makes sure, and one that is
+    /// immutable depends on nothing, as it says itself.
     fn opaque(&mut self, id: FunctionId, context: &Context, why: &str) {
         let function = self.known.catalog.function(id);
+        if function.signature.volatility == Volatility::Immutable {
+            return;
+        }
         if function.signature.volatility == Volatility::Volatile {
             self.anything(format!("function {} {why}", function.display));
             self.changes_session = true;
@@ -376,13 +389,26 @@ impl<'a> Trace<'a> {
     }
 
     fn against(&mut self, context: &Context, reason: NotKeptReason, object: &str) {
-        if context.weight == Weight::Full {
+        if context.weight.counts(reason) {
             self.against.insert(NotKept { reason, object: object.to_owned() });
         }
     }
 
     fn anything(&mut self, because: String) {
         self.anything.get_or_insert(because);
+    }
+}
+
+impl Weight {
+    fn counts(self, reason: NotKeptReason) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Believed => matches!(
+                reason,
+                NotKeptReason::Stable | NotKeptReason::RowSecurity | NotKeptReason::Temporary
+            ),
+            Self::Tables => false,
+        }
     }
 }
 

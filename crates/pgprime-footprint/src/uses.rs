@@ -60,6 +60,9 @@ pub(crate) struct Uses {
     pub(crate) controls: bool,
     pub(crate) changes_definitions: bool,
     pub(crate) changes_session: bool,
+    pub(crate) leaves_traces: bool,
+    /// Whether event triggers fire, although what names stand for stays.
+    pub(crate) fires_event_triggers: bool,
 }
 
 impl Uses {

@@ -2,11 +2,10 @@
 
 use pgprime_sql::{Node, Tree};
 
-use crate::builtin;
 use crate::catalog::Events;
 use crate::footprint::NotKeptReason;
 use crate::uses::{Call, Name};
-use crate::walk::{Walk, relation_name, truncation};
+use crate::walk::{Walk, is_temporary_table, relation_name, truncation};
 
 /// Statements that change neither rows nor what names mean; sorted. Cursors run what was seen where they were declared, and
 /// prepared statements count where they are executed.
@@ -17,6 +16,10 @@ const HARMLESS: &[&str] = &[
     "ReindexStmt", "UnlistenStmt", "VacuumStmt", "VariableShowStmt",
 ];
 
+/// Of those that are seen through, such as event triggers go off for; sorted.
+const FIRE_EVENT_TRIGGERS: &[&str] =
+    &["CommentStmt", "CreateStatsStmt", "IndexStmt", "RefreshMatViewStmt", "ReindexStmt"];
+
 /// The parser's numbers for COMMIT PREPARED and ROLLBACK PREPARED.
 const PREPARED: [i64; 2] = [9, 10];
 /// RESET ALL.
@@ -25,12 +28,13 @@ const RESET_ALL: i64 = 6;
 impl Walk<'_> {
     pub(crate) fn utility(&mut self, node: &Node) {
         self.uses.against(NotKeptReason::NotARead, "");
+        self.uses.fires_event_triggers |= FIRE_EVENT_TRIGGERS.binary_search(&node.name).is_ok();
         match node.name {
             name if HARMLESS.binary_search(&name).is_ok() => {}
             "TransactionStmt" => self.transaction(node),
             "VariableSetStmt" => {
                 let is_all = node.number("kind") == RESET_ALL;
-                self.uses.changes_session |= is_all || builtin::changes_session(node.text("name"));
+                self.set((!is_all).then(|| node.text("name")), node.has("is_local"));
             }
             "DiscardStmt" => self.uses.changes_session = true,
             "ExplainStmt" => self.explain(node),
@@ -45,6 +49,13 @@ impl Walk<'_> {
             "CreateStmt" if node.child("relation").is_some_and(|table| self.is_temporary(table)) => {}
             "ViewStmt" if node.child("view").is_some_and(|view| view.text("relpersistence") == "t") => {
                 self.uses.changes_session = true;
+                self.uses.fires_event_triggers = true;
+            }
+            // On a temporary table, which is in no catalog that is known, it goes off unseen from here on.
+            "CreateTrigStmt" | "RuleStmt" if node.child("relation").is_some_and(may_be_temporary) => {
+                self.uses.changes_session = true;
+                self.uses.changes_definitions = true;
+                self.uses.anything("it changes definitions");
             }
             "DoStmt" => self.block(node),
             "CallStmt" => self.procedure(node),
@@ -157,6 +168,11 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a relation's name may stand for a temporary one.
+fn may_be_temporary(relation: &Node) -> bool {
+    relation.text("schemaname").is_empty() || is_temporary_table(relation)
+}
+
 /// CREATE MATERIALIZED VIEW among what CREATE … AS makes, by the parser's number.
 const MATERIALIZED_VIEW: i64 = 24;
 
@@ -172,5 +188,6 @@ mod tests {
     #[test]
     fn the_list_is_sorted() {
         assert!(HARMLESS.is_sorted_by(|a, b| a < b));
+        assert!(FIRE_EVENT_TRIGGERS.is_sorted_by(|a, b| a < b));
     }
 }

@@ -74,8 +74,16 @@ impl<'a> Walk<'a> {
             "SubLink" => self.operator(&node.words("oper_name")),
             "SortBy" => self.operator(&node.words("use_op")),
             "TypeName" => self.kind(node),
-            "ColumnRef" => self.attributes(node.words("fields").get(1..).unwrap_or_default()),
-            "AIndirection" => self.attributes(&node.words("indirection")),
+            "ColumnRef" => {
+                let words = node.words("fields");
+                self.column(words.last());
+                self.attributes(words.get(1..).unwrap_or_default());
+            }
+            "AIndirection" => {
+                let words = node.words("indirection");
+                self.column(words.last());
+                self.attributes(&words);
+            }
             "AConst" => self.constant(node),
             "SqlValueFunction" => {
                 self.uses.against(NotKeptReason::Stable, value_function(node.number("op")));
@@ -169,7 +177,14 @@ impl<'a> Walk<'a> {
     fn set_config(&mut self, call: &Node) {
         let setting = call.list("args").first().and_then(Tree::node).and_then(|node| node.child("val"));
         let setting = setting.filter(|value| value.name == "String").map(|value| value.text("sval"));
+        let is_local = call.list("args").get(2).and_then(Tree::node).is_some_and(is_true);
+        self.set(setting, is_local);
+    }
+
+    /// A setting, if it is known which, is changed.
+    pub(crate) fn set(&mut self, setting: Option<&str>, is_local: bool) {
         self.uses.changes_session |= setting.is_none_or(builtin::changes_session);
+        self.uses.leaves_traces |= !is_local;
     }
 
     fn expression(&mut self, node: &Node) {
@@ -204,6 +219,14 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// What may be the name of a column.
+    fn column(&mut self, word: Option<&&str>) {
+        // VACUUM FULL and CLUSTER change the one, locks on rows the others, and none of these is a change of the table.
+        if let Some(word) = word.filter(|word| matches!(**word, "ctid" | "xmax" | "cmin" | "cmax")) {
+            self.uses.against(NotKeptReason::System, *word);
+        }
+    }
+
     fn attributes(&mut self, words: &[&str]) {
         self.uses.attributes.extend(words.iter().map(|word| (*word).to_owned()));
     }
@@ -219,7 +242,9 @@ impl<'a> Walk<'a> {
     fn create(&mut self, table: &Node) {
         let name = relation_name(table);
         self.uses.against(NotKeptReason::Writes, name.to_string());
+        self.uses.fires_event_triggers = true;
         if is_temporary_table(table) {
+            self.uses.leaves_traces = true;
             self.uses.temporary.insert(name.name);
         } else {
             self.uses.created.insert(name);
@@ -231,10 +256,17 @@ impl<'a> Walk<'a> {
     pub(crate) fn is_temporary(&mut self, table: &Node) -> bool {
         let is_temporary = is_temporary_table(table);
         if is_temporary {
+            self.uses.leaves_traces = true;
+            self.uses.fires_event_triggers = true;
             self.uses.temporary.insert(table.text("relname").to_owned());
         }
         is_temporary
     }
+}
+
+/// The constant `true`, which `'t'::boolean` is not taken for.
+fn is_true(node: &Node) -> bool {
+    node.child("val").is_some_and(|value| value.name == "Boolean" && value.has("boolval"))
 }
 
 fn has_into(select: &Node) -> bool {
@@ -283,7 +315,7 @@ fn extent(range: &Node) -> Extent {
     if range.has("inh") { Extent::Whole } else { Extent::Own }
 }
 
-fn is_temporary_table(table: &Node) -> bool {
+pub(crate) fn is_temporary_table(table: &Node) -> bool {
     table.text("relpersistence") == "t" || is_temporary(table.text("schemaname"))
 }
 

@@ -86,6 +86,11 @@ CREATE DOMAIN region AS text CHECK (is_region(VALUE));
 CREATE TYPE money_of AS (amount numeric);
 CREATE FUNCTION to_money(numeric) RETURNS money_of LANGUAGE sql STABLE AS 'SELECT ROW($1 * (SELECT max(n) FROM counters))::money_of';
 CREATE CAST (numeric AS money_of) WITH FUNCTION to_money(numeric);
+CREATE FUNCTION tenant() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT current_setting(''app.tenant'')';
+CREATE FUNCTION lone_count() RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT count(*) FROM lone); END $$;
+CREATE FUNCTION unread() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN EXECUTE 'SELECT ' || 1; RETURN 1; END $$;
+CREATE FUNCTION leaves_setting() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', '1', false); END $$;
+CREATE FUNCTION leaves_nothing() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', '1', true); END $$;
 CREATE PROCEDURE close_all() LANGUAGE plpgsql AS
     $$ BEGIN UPDATE policies SET state = 'closed'; COMMIT; DELETE FROM notes; END $$;
 CREATE PROCEDURE note(INOUT id int) LANGUAGE sql AS 'INSERT INTO notes VALUES ($1) RETURNING id';
@@ -116,6 +121,12 @@ CREATE TABLE ruled (id int);
 CREATE RULE also AS ON DELETE TO ruled DO ALSO INSERT INTO audit (what) VALUES (OLD.id::text);
 CREATE FUNCTION next_number() RETURNS int LANGUAGE sql AS 'UPDATE counters SET n = n + 1 WHERE name = ''next'' RETURNING n';
 CREATE TABLE numbered (id int DEFAULT next_number(), region region);
+CREATE DOMAIN counted AS int DEFAULT next_number();
+CREATE TABLE counting (id int, n counted);
+CREATE VIEW with_default AS SELECT id, n FROM lone;
+ALTER VIEW with_default ALTER n SET DEFAULT next_number();
+CREATE DOMAIN region_of_region AS region;
+CREATE TABLE regions (of region_of_region);
 
 -- Rights.
 CREATE TABLE secrets (id int, owner text);
@@ -123,6 +134,11 @@ ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON secrets USING (owner = current_user);
 CREATE VIEW secrets_view AS SELECT id FROM secrets;
 CREATE FUNCTION secret_count() RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT count(*) FROM secrets';
+CREATE TABLE guarded (id int);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+CREATE VIEW guards AS SELECT next_number() AS n;
+CREATE VIEW around_guards AS SELECT n FROM guards;
+CREATE POLICY through_views ON guarded USING (EXISTS (SELECT FROM around_guards WHERE n > id));
 
 CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;

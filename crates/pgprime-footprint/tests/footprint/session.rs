@@ -181,8 +181,10 @@ async fn the_hash_of_definitions_changes_with_what_is_meant() {
         "SELECT twice(1)",
     ];
     let hashes = |schema: &Schema| texts.map(|sql| schema.footprint(sql).definitions);
+    // What belongs to no single object counts for all.
+    const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
     let mut before = hashes(&load(&client).await);
-    let changes: [(&str, &[usize]); 9] = [
+    let changes: [(&str, &[usize]); 17] = [
         ("SELECT 1", &[]),
         ("CREATE TABLE unrelated (id int)", &[]),
         ("INSERT INTO lone VALUES (100, 1)", &[]),
@@ -200,6 +202,14 @@ async fn the_hash_of_definitions_changes_with_what_is_meant() {
             &[3],
         ),
         ("DROP TABLE shadowed", &[4]),
+        ("TRUNCATE lone", &[0, 2]),
+        ("GRANT SELECT ON lone TO PUBLIC", &[0, 2]),
+        ("GRANT SELECT (n) ON events_2025 TO PUBLIC", &[3]),
+        ("REVOKE EXECUTE ON FUNCTION premium_of(int) FROM PUBLIC", &[1]),
+        ("CREATE TYPE mood AS ENUM ('well')", &ALL),
+        ("ALTER TYPE mood RENAME VALUE 'well' TO 'good'", &ALL),
+        ("REVOKE USAGE ON SCHEMA public FROM PUBLIC", &ALL),
+        ("ALTER DOMAIN region DROP CONSTRAINT region_check", &ALL),
         (
             "CREATE OR REPLACE FUNCTION twice(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + a'",
             &[5],
@@ -286,5 +296,90 @@ async fn odd_texts_never_panic() {
         for cut in cuts {
             let _ = schema.footprint(&text[..cut]);
         }
+    }
+}
+
+#[tokio::test]
+async fn by_another_path_a_name_is_all_that_have_it() {
+    let name = database("any_path").await;
+    let client = connect(&name, "postgres").await;
+    run(
+        &client,
+        "CREATE FUNCTION hidden() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
+         CREATE FUNCTION other.hidden() RETURNS int LANGUAGE sql AS 'UPDATE ins.counters SET n = 1 RETURNING n';
+         CREATE FUNCTION other.lower(text) RETURNS text LANGUAGE sql AS 'SELECT other.hidden()::text';
+         CREATE FUNCTION calls() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN hidden(); END $$;
+         CREATE VIEW twofold AS SELECT 1; CREATE VIEW other.twofold AS SELECT other.hidden();",
+    )
+    .await;
+    let schema = load(&client).await;
+    for sql in ["SELECT hidden()", "SELECT lower('A')", "SELECT calls()", "SELECT * FROM twofold"] {
+        assert_eq!(schema.footprint(sql).writes, Writes::Nothing, "{sql}");
+        let found = schema.footprint_by_any_path(sql).writes;
+        assert_eq!(found, Writes::Tables(["ins.counters".to_owned()].into()), "{sql}");
+    }
+    for sql in ["SELECT * FROM lone", "SELECT upper('a'), count(*) FROM many", "SELECT ins.hidden()"] {
+        assert_eq!(schema.footprint_by_any_path(sql).writes, Writes::Nothing, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn event_triggers_go_off_for_definitions_that_change_no_names() {
+    let name = database("event_triggers").await;
+    let client = connect(&name, "postgres").await;
+    run(
+        &client,
+        "CREATE FUNCTION log_definition() RETURNS event_trigger LANGUAGE plpgsql AS
+             $$ BEGIN INSERT INTO ins.audit (what) VALUES (tg_tag); END $$;
+         CREATE EVENT TRIGGER log_definition ON ddl_command_end EXECUTE FUNCTION log_definition();",
+    )
+    .await;
+    let schema = load(&client).await;
+    for (sql, expected) in [
+        ("CREATE INDEX ON lone (n)", "audit"),
+        ("COMMENT ON TABLE lone IS ''", "audit"),
+        ("REFRESH MATERIALIZED VIEW daily", "audit daily"),
+        ("CREATE TEMP TABLE made AS SELECT 1", "audit"),
+        ("CREATE TEMP TABLE made (id int)", "audit"),
+        ("SELECT 1 INTO made", "audit made"),
+        ("VACUUM lone", ""),
+        ("DELETE FROM lone", "lone"),
+    ] {
+        let footprint = schema.footprint(sql);
+        let found = match &footprint.writes {
+            Writes::Nothing => String::new(),
+            Writes::Tables(written) => tables(written),
+            Writes::Anything { because } => because.clone(),
+        };
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_text_leaves_in_its_session_is_told() {
+    let schema = schema().await;
+    for sql in [
+        "SET work_mem = '1MB'",
+        "SELECT set_config('app.tenant', '1', false)",
+        "SELECT set_config('TimeZone', 'UTC', true)",
+        "SELECT set_config('app.tenant', '1', $1)",
+        "CREATE TEMP TABLE lone (id int)",
+        "SELECT 1 INTO LOCAL TEMPORARY lone",
+        "SELECT 1 INTO pg_temp.lone",
+        "SELECT works_on_temporary()",
+        "SELECT leaves_setting()",
+        "CREATE TRIGGER touch BEFORE UPDATE ON scratch FOR EACH ROW EXECUTE FUNCTION touch()",
+        "DISCARD ALL",
+    ] {
+        assert!(schema.footprint(sql).leaves_traces, "{sql}");
+    }
+    for sql in [
+        "SELECT * FROM lone",
+        "SET LOCAL work_mem = '1MB'",
+        "SELECT set_config('app.tenant', '1', true)",
+        "SELECT leaves_nothing()",
+        "DELETE FROM lone",
+    ] {
+        assert!(!schema.footprint(sql).leaves_traces, "{sql}");
     }
 }
