@@ -17,9 +17,20 @@ pub(crate) struct Rules {
 /// Exits: closed → open by failures; open → half open when the pause is over; half open → closed or open by its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, pause: Duration },
-    HalfOpen { until: Instant, pause: Duration },
+    /// `pause` is what ended just before: failing again soon afterwards, the next is longer.
+    Closed {
+        failures: u32,
+        pause: Duration,
+        since: Instant,
+    },
+    Open {
+        until: Instant,
+        pause: Duration,
+    },
+    HalfOpen {
+        until: Instant,
+        pause: Duration,
+    },
 }
 
 /// How bad a failure is.
@@ -71,24 +82,29 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn succeeded(&mut self) {
-        // An answer that arrives after the breaker opened is no probe's.
-        if !matches!(self.state, State::Open { .. }) {
-            self.state = State::Closed { failures: 0 };
-        }
+    pub(crate) fn succeeded(&mut self, now: Instant) {
+        self.state = match self.state {
+            // An answer that arrives after the breaker opened is no probe's.
+            State::Open { .. } => return,
+            State::HalfOpen { pause, .. } => State::Closed { failures: 0, pause, since: now },
+            State::Closed { pause, since, .. } => State::Closed { failures: 0, pause, since },
+        };
     }
 
     /// `random`: 0 to 1. Says whether this failure opened the breaker.
     pub(crate) fn failed(&mut self, failure: Failure, now: Instant, random: f64) -> bool {
         match self.state {
-            State::Closed { failures }
+            State::Closed { failures, pause, since }
                 if failure == Failure::Passing && failures + 1 < self.rules.failures_max =>
             {
-                self.state = State::Closed { failures: failures + 1 };
+                self.state = State::Closed { failures: failures + 1, pause, since };
                 false
             }
-            State::Closed { .. } => {
-                self.open(self.rules.pause_first, now, random);
+            State::Closed { pause, since, .. } => {
+                // What comes and goes is not well again: each outage lasts longer, and less is said of it.
+                let is_stable = now.saturating_duration_since(since) >= self.rules.pause_max;
+                let before = if is_stable { Duration::ZERO } else { pause };
+                self.open((before * 2).max(self.rules.pause_first), now, random);
                 true
             }
             State::HalfOpen { pause, .. } => {
@@ -122,7 +138,7 @@ mod tests {
     fn closed(now: Instant) -> Breaker {
         let mut breaker = Breaker::new(RULES, now);
         assert_eq!(breaker.admit(now), Admission::Probe);
-        breaker.succeeded();
+        breaker.succeeded(now);
         breaker
     }
 
@@ -133,7 +149,7 @@ mod tests {
         for _ in 0..10 {
             assert!(!breaker.failed(Failure::Passing, now, 0.0));
             assert!(!breaker.failed(Failure::Passing, now, 0.0));
-            breaker.succeeded();
+            breaker.succeeded(now);
         }
         assert!(!breaker.failed(Failure::Passing, now, 0.0));
         assert!(!breaker.failed(Failure::Passing, now, 0.0));
@@ -141,7 +157,7 @@ mod tests {
         assert!(breaker.failed(Failure::Passing, now, 0.0));
         assert_eq!(breaker.admit(now), Admission::Refuse { until: now + 100 * MS });
         assert!(!breaker.failed(Failure::Passing, now, 0.0), "already open");
-        breaker.succeeded();
+        breaker.succeeded(now);
         assert_eq!(breaker.admit(now), Admission::Refuse { until: now + 100 * MS }, "a late answer");
     }
 
@@ -167,8 +183,26 @@ mod tests {
         }
         now += 1000 * MS;
         assert_eq!(breaker.admit(now), Admission::Probe);
-        breaker.succeeded();
+        breaker.succeeded(now);
         assert_eq!(breaker.admit(now), Admission::Pass);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_left_alone_for_longer_each_time_until_it_has_been_well_for_a_while() {
+        let mut now = Instant::now();
+        let mut breaker = closed(now);
+        for pause in [100, 200, 400, 800, 1000, 1000] {
+            assert!(breaker.failed(Failure::Lost, now, 0.0), "{pause}");
+            assert!(matches!(breaker.admit(now + (pause - 1) * MS), Admission::Refuse { .. }), "{pause}");
+            now += pause * MS;
+            assert_eq!(breaker.admit(now), Admission::Probe);
+            breaker.succeeded(now);
+            now += 999 * MS;
+            breaker.succeeded(now);
+        }
+        now += MS;
+        assert!(breaker.failed(Failure::Lost, now, 0.0));
+        assert_eq!(breaker.admit(now), Admission::Refuse { until: now + 100 * MS });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::config::{CacheConfig, ConfigError, Policy};
 use crate::epochs::Epochs;
 use crate::fill::Filled;
-use crate::filling::Duty;
+use crate::filling::{Duty, Waiting};
 use crate::flight::{Flights, Turn};
 use crate::inner::{Inner, Job, serve};
 use crate::intent::{self, Intent};
@@ -124,10 +124,10 @@ impl Cache {
                     return Ok(served);
                 };
                 job.count(&stale);
-                let inner = self.inner.clone();
+                let (inner, duty) = (self.inner.clone(), Duty { waiting: Waiting::Nobody, ..*duty });
                 tokio::spawn(async move {
                     // An error is counted there; the stale entry stays until its time is over.
-                    let _ = inner.fill(&job, *duty, fill).await;
+                    let _ = inner.fill(&job, duty, fill).await;
                 });
                 return Ok(stale);
             }
@@ -207,18 +207,20 @@ impl Cache {
             None => None,
         };
         let Some(seat) = self.inner.flights.join(view.flight(job.key)) else {
-            return fill(Duty { view, lead: None, stale: None });
+            return fill(Duty { view, lead: None, stale: None, waiting: Waiting::Caller });
         };
         if let Some(served) = stale {
             return match seat.try_lead() {
-                Some(lead) => fill(Duty { view, lead: Some(lead), stale: Some(served) }),
+                Some(lead) => {
+                    fill(Duty { view, lead: Some(lead), stale: Some(served), waiting: Waiting::Caller })
+                }
                 None => Found::Hit(served),
             };
         }
         match seat.wait().await {
             Turn::Landed(served) => Found::Hit(served),
-            Turn::Lead(lead) => fill(Duty { view, lead: Some(lead), stale: None }),
-            Turn::Failed => fill(Duty { view, lead: None, stale: None }),
+            Turn::Lead(lead) => fill(Duty { view, lead: Some(lead), stale: None, waiting: Waiting::Caller }),
+            Turn::Failed => fill(Duty { view, lead: None, stale: None, waiting: Waiting::Caller }),
         }
     }
 }

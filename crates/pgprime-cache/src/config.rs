@@ -97,8 +97,9 @@ impl Default for CacheConfig {
 /// Settings of the tier in Redis or Valkey.
 #[derive(Clone, PartialEq)]
 pub struct RedisConfig {
-    /// `redis://`, `rediss://` (TLS) or `unix://`; several, separated by commas, are nodes of one cluster. A server that says
-    /// it is part of a cluster is used as one.
+    /// `redis://`, `rediss://` (TLS), `unix://` or `redis+sentinel://`; several, separated by commas, are nodes of one cluster.
+    /// A server that says it is part of a cluster is used as one. Certificates (`sslrootcert`, `sslcert`, `sslkey`) and a file
+    /// with the password (`password_file`) are parameters behind a `?`; docs/cache.md has all of them.
     pub url: String,
     /// Instances with the same namespace share entries and epochs. Default `pgprime`.
     pub namespace: String,
@@ -158,7 +159,7 @@ impl fmt::Debug for RedisConfig {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The URL of Redis cannot be read. It is not repeated here: there may be a password in it.
-    #[error("the URL of Redis is not of the form redis://[user:password@]host[:port][/database]: {0}")]
+    #[error("the URL of Redis, such as redis://[user:password@]host[:port][/database], cannot be used: {0}")]
     Url(String),
     /// A namespace with a character that means something in names of keys.
     #[error(

@@ -28,6 +28,16 @@ pub(crate) struct Duty {
     pub(crate) lead: Option<Lead>,
     /// What may be served if another instance fills.
     pub(crate) stale: Option<Served>,
+    pub(crate) waiting: Waiting,
+}
+
+/// Who waits for a fill in the first place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The request that led to it, which thereby is a miss.
+    Caller,
+    /// That one has been served already.
+    Nobody,
 }
 
 /// Who of all instances fills.
@@ -47,7 +57,7 @@ impl Inner {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Filled, E>>,
     {
-        let Duty { view, lead, stale } = duty;
+        let Duty { view, lead, stale, waiting } = duty;
         // Without knowing the epochs, nobody may share a fill that began before he came.
         let _runway = match (view.remote, &lead) {
             (Remote::Unknown, Some(lead)) => {
@@ -75,7 +85,7 @@ impl Inner {
             (Claimed::Here(claim), _) => claim,
         };
         let began = Instant::now();
-        match self.run(job, &view, fill).await {
+        match self.run(job, &view, waiting, fill).await {
             Ok(Filled { bytes, keep: Keep::Yes }) => {
                 self.store(job, &view, began, &bytes).await;
                 Ok(land(lead, Served { bytes, source: Source::Filled, age: began.elapsed() }))
@@ -100,18 +110,21 @@ impl Inner {
         let began = Instant::now();
         add(&job.stats.too_large, 1);
         let view = View { local: self.epochs.look(&job.tables, began), remote: Remote::Unknown };
-        let filled = self.run(job, &view, fill).await?;
+        let filled = self.run(job, &view, Waiting::Caller, fill).await?;
         Ok(Served { bytes: filled.bytes, source: Source::Filled, age: began.elapsed() })
     }
 
-    async fn run<F, Fut, E>(&self, job: &Job, view: &View, fill: F) -> Result<Filled, E>
+    async fn run<F, Fut, E>(&self, job: &Job, view: &View, waiting: Waiting, fill: F) -> Result<Filled, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Filled, E>>,
     {
-        add(&job.stats.misses, 1);
-        if view.writers() == Writers::Present {
-            add(&job.stats.misses_writing, 1);
+        match (waiting, view.writers()) {
+            (Waiting::Nobody, _) => add(&job.stats.refreshes, 1),
+            (Waiting::Caller, writers) => {
+                add(&job.stats.misses, 1);
+                add(&job.stats.misses_writing, u64::from(writers == Writers::Present));
+            }
         }
         let began = Instant::now();
         let filled = fill().await;

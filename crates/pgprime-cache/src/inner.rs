@@ -26,6 +26,10 @@ pub(crate) struct Inner {
     pub(crate) stats: Stats,
 }
 
+/// What was made later than this by the server's clock was made before that clock was set back, nobody knows when. Clocks that
+/// run unequally make for less.
+const CLOCK_AHEAD_MS_MAX: u64 = 10_000;
+
 /// A request with all that belongs to it, for as long as its answer takes.
 pub(crate) struct Job {
     pub(crate) key: Key,
@@ -169,7 +173,11 @@ impl Inner {
             return Err(Refused::Outdated);
         }
         let now = Instant::now();
-        let age_ms = looked.server_ms_at_most(now).saturating_sub(stored.created_ms);
+        let server_ms = looked.server_ms_at_most(now);
+        if stored.created_ms > server_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
+            return Err(Refused::Outdated);
+        }
+        let age_ms = server_ms.saturating_sub(stored.created_ms);
         let entry = Entry {
             bytes: stored.bytes,
             local: view.local.stamp,
@@ -204,4 +212,41 @@ fn count(job: &Job, refused: &Refused) {
 
 pub(crate) fn serve(entry: &Entry, source: Source, now: Instant) -> Served {
     Served { bytes: entry.bytes.clone(), source, age: entry.age(now) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Stored;
+    use crate::key::KeyBuilder;
+
+    #[test]
+    fn the_age_of_what_redis_has_goes_by_its_clock_and_what_is_of_its_future_is_refused() {
+        let inner = Inner {
+            config: CacheConfig::default(),
+            epochs: Epochs::new(),
+            memory: None,
+            shared: None,
+            flights: Flights::new(1),
+            stats: Stats::new(1),
+        };
+        let (key, tables) = (KeyBuilder::new().build(), Tables::new(["t"]));
+        let (policy, stats) = (Policy::ttl(Duration::from_secs(60)), inner.stats.label("q"));
+        let job = Job { key, tables: tables.clone(), policy, stats };
+        let now = Instant::now();
+        let seen = inner.epochs.look(&tables, now);
+        let looked = Looked { seen, server_ms: 3_600_000, asked_at: now, answered_at: now };
+        let view = View { local: seen, remote: Remote::Known(looked) };
+        let age_s = |created_ms| {
+            let (fresh_for, stale_for) = (Duration::from_secs(60), Duration::ZERO);
+            let bytes = bytes::Bytes::from_static(b"x");
+            let stored = Stored { bytes, stamp: seen.stamp, created_ms, fresh_for, stale_for };
+            let encoded = codec::encode(&key, &stored, 4096);
+            inner.adopt(&job, &view, &looked, &encoded).ok().map(|entry| entry.age(now).as_secs())
+        };
+        assert_eq!(age_s(3_570_000), Some(30));
+        assert_eq!(age_s(3_605_000), Some(0), "clocks that run unequally");
+        assert_eq!(age_s(3_611_000), None, "the clock was set back");
+        assert_eq!(age_s(u64::MAX), None);
+    }
 }

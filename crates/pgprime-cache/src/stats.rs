@@ -52,11 +52,14 @@ counters! {
     hits_shared,
     /// Served past their time to live, while they were filled anew.
     hits_stale,
-    /// Not found, or not valid any more; each led to a fill.
+    /// Not found, or not valid any more; each led to a fill that its caller waited for. Hits and misses are all requests but
+    /// those that were given up.
     misses,
     /// Of those, because a writer was about to commit to one of the tables.
     misses_writing,
-    /// Fills that succeeded.
+    /// Fills in the background, while something past its time was served.
+    refreshes,
+    /// Fills that succeeded, refreshes included.
     fills,
     /// Fills that failed.
     errors,
@@ -113,12 +116,12 @@ pub enum Worth {
     },
     /// It is.
     WorthHaving {
-        /// Part of requests served without a fill, 0 to 1.
+        /// Part of requests that cost the database nothing, 0 to 1.
         hit_ratio: f64,
     },
     /// Below 70 % hits: do not cache this query, or cache it longer.
     NotWorthHaving {
-        /// Part of requests served without a fill, 0 to 1.
+        /// Part of requests that cost the database nothing, 0 to 1.
         hit_ratio: f64,
     },
 }
@@ -129,16 +132,23 @@ impl LabelReport {
         self.hits_memory + self.hits_redis + self.hits_shared + self.hits_stale
     }
 
-    /// Part of requests served without a fill, 0 to 1; none before the first request.
+    /// Part of requests that cost the database nothing, 0 to 1; none before the first request. A hit past its time that was
+    /// filled anew in the background cost a fill. 90 hits, 10 misses and 20 refreshes: 0.7.
     pub fn hit_ratio(&self) -> Option<f64> {
         let requests = self.hits() + self.misses;
-        (requests > 0).then(|| self.hits() as f64 / requests as f64)
+        (requests > 0).then(|| self.free_hits() as f64 / requests as f64)
     }
 
-    /// Time of the database saved: hits times the mean time of a fill. 90 hits and 10 fills of 20 ms in all: 180 ms.
+    /// Time of the database saved: hits that cost no refresh times the mean time of a fill. 90 hits and 10 fills of 20 ms in
+    /// all: 180 ms.
     pub fn saved(&self) -> Duration {
         let mean_us = self.fill_us.checked_div(self.fills).unwrap_or(0);
-        Duration::from_micros(mean_us.saturating_mul(self.hits()))
+        Duration::from_micros(mean_us.saturating_mul(self.free_hits()))
+    }
+
+    /// A refresh may outnumber hits for a moment: counters are read one after the other.
+    fn free_hits(&self) -> u64 {
+        self.hits().saturating_sub(self.refreshes)
     }
 
     /// Whether the cache is worth having for this query, as far as `requests_min` requests can tell.
@@ -235,6 +245,8 @@ mod tests {
         };
         assert_eq!(report.saved(), Duration::from_millis(180));
         assert_eq!(LabelReport::default().saved(), Duration::ZERO);
+        let refreshed = LabelReport { misses: 10, refreshes: 20, ..report };
+        assert_eq!((refreshed.hit_ratio(), refreshed.saved()), (Some(0.7), Duration::from_millis(140)));
     }
 
     #[test]

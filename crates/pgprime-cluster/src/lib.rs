@@ -1,5 +1,5 @@
 //! Private PostgreSQL clusters from the binaries that are installed: a primary and any number of streaming replicas,
-//! for the demo and for tests that talk to the real thing.
+//! for the demo and for tests that talk to the real thing; and private Redis servers for the same tests.
 //!
 //! ```no_run
 //! use pgprime_cluster::{Cluster, ClusterOptions};
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! * [`Installation`] finds PostgreSQL, [`Cluster`] runs it, a [`Node`] is one server and can be stopped, killed,
-//!   paused and promoted, and [`SharedCluster`] is one cluster for all tests of a binary.
+//!   paused and promoted, and [`SharedCluster`] is one cluster for all tests of a binary. [`RedisServer`] is a Redis.
 //! * Everything lives in one short folder below the temporary folder and listens on Unix sockets and loopback only.
 //! * Nothing outlives the owner: a watchdog process sees the owner's end, whatever caused it, ends the servers and
 //!   removes the folder. Only processes that this crate started are ever ended.
@@ -29,6 +29,7 @@ mod installation;
 mod node;
 mod port;
 mod process;
+mod redis;
 mod settings;
 mod shared;
 
@@ -37,4 +38,5 @@ pub use error::ClusterError;
 pub use installation::Installation;
 pub use node::{Node, StopMode};
 pub use port::free_port;
+pub use redis::{REDIS_SERVER_VARIABLE, RedisServer};
 pub use shared::SharedCluster;

@@ -1,4 +1,4 @@
-//! Connections to one server or to a cluster.
+//! Connections to one server, to the primary that sentinels name, or to a cluster.
 
 use std::time::Duration;
 
@@ -6,11 +6,14 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo,
-    RedisError, RedisResult, ScriptInvocation,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    RedisError, RedisResult, ScriptInvocation, TlsCertificates,
 };
+use tokio::time::timeout;
 
 use crate::config::{ConfigError, RedisConfig};
+
+use super::url::{Kind, Place};
 
 /// A connection; clones share it, and their requests are pipelined.
 #[derive(Clone)]
@@ -35,45 +38,130 @@ impl Link {
     }
 }
 
-/// Where Redis is.
+/// Where Redis is. Names are looked up, and files read, at each attempt to connect.
 pub(crate) struct Address {
-    nodes: Vec<String>,
+    place: Place,
     connect_timeout: Duration,
 }
 
 impl Address {
     pub(crate) fn new(config: &RedisConfig) -> Result<Address, ConfigError> {
-        let nodes: Vec<String> = config.url.split(',').map(|url| url.trim().to_owned()).collect();
-        for node in &nodes {
-            let info =
-                node.as_str().into_connection_info().map_err(|error| ConfigError::Url(detail(&error)))?;
-            if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-                provide_tls();
-            }
+        let place = Place::new(&config.url)?;
+        if place.is_tls() {
+            provide_tls();
         }
-        Ok(Address { nodes, connect_timeout: config.connect_timeout })
+        Ok(Address { place, connect_timeout: config.connect_timeout })
     }
 
     /// The caller bounds the time that this takes.
     pub(crate) async fn connect(&self) -> RedisResult<Link> {
-        let [node] = self.nodes.as_slice() else { return self.connect_cluster().await };
-        // Time limits are the caller's, for each operation as a whole.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let client = Client::open(node.as_str())?;
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let unusable = |reason| RedisError::from((ErrorKind::InvalidClientConfig, "the URL's files", reason));
+        let nodes = self.place.nodes_of_today().map_err(unusable)?;
+        let certificates = self.place.certificates().map_err(unusable)?;
+        let node = match (&self.place.kind, nodes.first()) {
+            (Kind::Server, Some(node)) => node.clone(),
+            (Kind::Sentinel { .. }, _) => self.primary(&nodes, certificates.as_ref()).await?,
+            _ => return self.connect_cluster(nodes, certificates).await,
+        };
+        let connection = connect_to(node.clone(), certificates.as_ref()).await?;
         let link = Link::Single(connection);
         let about: String = link.clone().query(redis::cmd("INFO").arg("cluster")).await?;
-        if about.contains("cluster_enabled:1") { self.connect_cluster().await } else { Ok(link) }
+        if about.contains("cluster_enabled:1") {
+            self.connect_cluster(vec![node], certificates).await
+        } else {
+            Ok(link)
+        }
     }
 
-    async fn connect_cluster(&self) -> RedisResult<Link> {
-        let client = ClusterClient::builder(self.nodes.iter().map(String::as_str))
-            .retries(1)
-            .connection_timeout(self.connect_timeout)
-            .response_timeout(self.connect_timeout)
-            .build()?;
-        Ok(Link::Cluster(client.get_async_connection().await?))
+    async fn connect_cluster(
+        &self,
+        nodes: Vec<ConnectionInfo>,
+        certificates: Option<TlsCertificates>,
+    ) -> RedisResult<Link> {
+        // A redirection counts as a retry. Waits are short, so that an operation ends by what the cluster says and not by its
+        // time limit. A node that hangs must not use up the time for all.
+        let builder = ClusterClient::builder(nodes)
+            .retries(2)
+            .min_retry_wait(1)
+            .max_retry_wait(5)
+            .connection_timeout(self.connect_timeout / 2)
+            .response_timeout(self.connect_timeout / 2);
+        let builder = match certificates {
+            Some(certificates) => builder.certs(certificates),
+            None => builder,
+        };
+        Ok(Link::Cluster(builder.build()?.get_async_connection().await?))
     }
+
+    /// The primary by the first sentinel that knows one.
+    async fn primary(
+        &self,
+        sentinels: &[ConnectionInfo],
+        certificates: Option<&TlsCertificates>,
+    ) -> RedisResult<ConnectionInfo> {
+        let Kind::Sentinel { name, user, password } = &self.place.kind else {
+            return Err(no_primary("there are no sentinels"));
+        };
+        // What hangs among them must leave time for the others and for the primary.
+        let patience = self.connect_timeout / u32::try_from(sentinels.len() + 1).unwrap_or(u32::MAX);
+        let mut trouble = no_primary("no sentinel answers");
+        for sentinel in sentinels {
+            let asking = ask(sentinel, (user.as_deref(), password.as_deref()), name, certificates);
+            match timeout(patience, asking).await {
+                Ok(Ok(Some((host, port)))) => return Ok(sentinel.clone().set_addr(at(sentinel, host, port))),
+                Ok(Ok(None)) => trouble = no_primary("the sentinels know no primary of this name"),
+                Ok(Err(error)) => trouble = error,
+                Err(_) => {}
+            }
+        }
+        Err(trouble)
+    }
+}
+
+/// What the sentinel says of the primary called `name`.
+async fn ask(
+    sentinel: &ConnectionInfo,
+    (user, password): (Option<&str>, Option<&str>),
+    name: &str,
+    certificates: Option<&TlsCertificates>,
+) -> RedisResult<Option<(String, u16)>> {
+    let mut settings =
+        redis::RedisConnectionInfo::default().set_protocol(sentinel.redis_settings().protocol());
+    if let Some(user) = user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = password {
+        settings = settings.set_password(password);
+    }
+    let mut connection = connect_to(sentinel.clone().set_redis_settings(settings), certificates).await?;
+    redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg(name).query_async(&mut connection).await
+}
+
+/// An address that is reached as `like` is.
+fn at(like: &ConnectionInfo, host: String, port: u16) -> ConnectionAddr {
+    match like.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    }
+}
+
+async fn connect_to(
+    node: ConnectionInfo,
+    certificates: Option<&TlsCertificates>,
+) -> RedisResult<MultiplexedConnection> {
+    let client = match certificates {
+        Some(certificates) => Client::build_with_tls(node, certificates.clone())?,
+        None => Client::open(node)?,
+    };
+    // Time limits are the caller's, for each operation as a whole.
+    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+fn no_primary(reason: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, reason))
 }
 
 /// The client takes its cryptography from the process's default, and panics where there is none to choose.
@@ -81,37 +169,5 @@ fn provide_tls() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // An error means that another thread has just set one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-    }
-}
-
-/// What is wrong with a URL, without the URL.
-fn detail(error: &RedisError) -> String {
-    match error.kind() {
-        ErrorKind::InvalidClientConfig => error.detail().map_or_else(|| "not a URL".into(), str::to_owned),
-        kind => format!("{kind:?}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_checked_and_not_repeated() {
-        let address = |url: &str| Address::new(&RedisConfig::new(url));
-        for good in [
-            "redis://localhost",
-            "rediss://:secret@localhost:6380/1",
-            "unix:///run/redis.sock",
-            "redis://a, redis://b",
-        ] {
-            assert!(address(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["", "secret", "http://secret@localhost", "redis://:secret@localhost/x", "redis://a,,redis://b"]
-        {
-            let error = address(bad).err().expect(bad).to_string();
-            assert!(!error.contains("secret"), "{error}");
-        }
     }
 }

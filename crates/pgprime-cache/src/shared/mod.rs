@@ -1,11 +1,14 @@
 //! The tier that instances share, in Redis or Valkey.
 
 mod debt;
+mod health;
+mod home;
 mod link;
 mod report;
 mod scripts;
 mod tier;
 mod trouble;
+mod url;
 mod views;
 
 pub use report::{Reach, RedisReport, RedisState};

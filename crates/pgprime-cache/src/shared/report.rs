@@ -26,10 +26,12 @@ pub enum RedisState {
 }
 
 /// The tier in Redis and what became of its operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RedisReport {
     /// Whether it is used.
     pub state: RedisState,
+    /// What went wrong last, and what to do about it where that is known; none if nothing has.
+    pub trouble: Option<String>,
     /// Operations that were too slow.
     pub timeouts: u64,
     /// Operations and attempts to connect that failed otherwise.

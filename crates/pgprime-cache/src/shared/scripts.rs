@@ -169,3 +169,59 @@ fn millis(duration: Duration) -> u64 {
     // Redis refuses a time that would overflow its own clock.
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 50)
 }
+
+#[cfg(test)]
+mod tests {
+    use pgprime_cluster::RedisServer;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(3600);
+
+    /// A client of a cluster may send again what was carried out, when the answer to it is lost.
+    #[test]
+    fn a_script_that_runs_twice_brings_no_epoch_back() {
+        let server = RedisServer::start(&[]).unwrap();
+        let mut client = connect(&server);
+        let (scripts, names) = (Scripts::new(), Names::new("n", 7));
+        let tables = Tables::new(["t"]);
+        let look = || -> Vec<Vec<u8>> {
+            let mut answer: Vec<Vec<u8>> =
+                scripts.look(&names, &tables, TTL).invoke(&mut connect(&server)).unwrap();
+            // The time.
+            answer.remove(1);
+            answer
+        };
+        let change =
+            |writer| scripts.change(&names, &[Change::Tables { tables: tables.clone(), writer }], TTL);
+        let first = change(None);
+        first.invoke::<i64>(&mut client).unwrap();
+        let stored_under = look();
+        change(Some(WriterId(1))).invoke::<i64>(&mut client).unwrap();
+        assert_ne!(look(), stored_under);
+        first.invoke::<i64>(&mut client).unwrap();
+        assert_ne!(look(), stored_under);
+
+        let begin = scripts.begin(&names, &tables, WriterId(2), TTL, TTL);
+        let first_look = scripts.look(&names, &tables, TTL);
+        let twice: Vec<Vec<Vec<u8>>> = (0..2)
+            .map(|_| {
+                redis::cmd("FLUSHALL").query::<()>(&mut client).unwrap();
+                first_look.invoke(&mut client).unwrap()
+            })
+            .collect();
+        assert!(twice[0][2] != twice[1][2] && twice[0][5] != twice[1][5], "generation and epoch");
+        let epochs: Vec<String> = (0..2)
+            .map(|_| {
+                redis::cmd("FLUSHALL").query::<()>(&mut client).unwrap();
+                begin.invoke::<i64>(&mut client).unwrap();
+                redis::cmd("HGET").arg("{n}:table:t").arg("e").query(&mut client).unwrap()
+            })
+            .collect();
+        assert_ne!(epochs[0], epochs[1]);
+    }
+
+    fn connect(server: &RedisServer) -> redis::Connection {
+        redis::Client::open(server.url()).unwrap().get_connection().unwrap()
+    }
+}

@@ -8,23 +8,23 @@ use redis::RedisResult;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
-use crate::breaker::{Admission, Breaker, Failure, Rules, State};
+use crate::breaker::{Rules, State};
 use crate::codec::HEADER_BYTES;
 use crate::config::{Consistency, RedisConfig};
 use crate::epochs::WriterId;
 use crate::key::Key;
-use crate::stamp::{Seen, Stamp, Stamper};
-use crate::stats::add;
+use crate::stamp::{Seen, Stamp};
 use crate::tables::Tables;
 
 use super::debt::{Batch, Change, Debt, Number};
+use super::health::Health;
+use super::home::{Home, age_ms};
 use super::link::{Address, Link};
-use super::report::{Reach, RedisReport, RedisState};
+use super::report::{Reach, RedisReport};
 use super::scripts::{Names, Scripts};
 use super::trouble::Trouble;
-use super::views::{Looked, Views};
+use super::views::{Answer, Looked, Views, read_answer};
 
 pub(crate) struct SharedTier {
     config: RedisConfig,
@@ -34,7 +34,9 @@ pub(crate) struct SharedTier {
     scripts: Scripts,
     /// Present while the breaker is closed.
     link: Mutex<Option<Numbered>>,
-    breaker: Mutex<Breaker>,
+    health: Health,
+    connections: AtomicU64,
+    home: Mutex<Home>,
     debt: Mutex<Debt>,
     /// Held on the way to Redis with changes, so that they arrive in order, many at once.
     settling: AsyncMutex<()>,
@@ -43,21 +45,12 @@ pub(crate) struct SharedTier {
     has_keeper: AtomicBool,
     runtime: Handle,
     myself: Weak<SharedTier>,
-    counts: Counts,
 }
 
 #[derive(Clone)]
 struct Numbered {
     number: u64,
     link: Link,
-}
-
-#[derive(Default)]
-struct Counts {
-    timeouts: AtomicU64,
-    failures: AtomicU64,
-    outages: AtomicU64,
-    connections: AtomicU64,
 }
 
 /// The right to fill, as far as instances agree on it.
@@ -108,7 +101,9 @@ impl SharedTier {
             names: Names::new(&config.namespace, instance),
             scripts: Scripts::new(),
             link: Mutex::new(None),
-            breaker: Mutex::new(Breaker::new(rules, Instant::now())),
+            health: Health::new(rules),
+            connections: AtomicU64::new(0),
+            home: Mutex::default(),
             debt: Mutex::new(Debt::new(config.debts_max)),
             settling: AsyncMutex::new(()),
             views: match consistency {
@@ -118,7 +113,6 @@ impl SharedTier {
             has_keeper: AtomicBool::new(false),
             runtime,
             myself: myself.clone(),
-            counts: Counts::default(),
             config,
         })
     }
@@ -134,6 +128,10 @@ impl SharedTier {
             timeout(self.config.timeout, self.settle(number)).await.ok()?.ok()?;
         }
         let looked = self.look(tables).await.ok()?;
+        if lock(&self.debt).overdue().is_some() {
+            // Meanwhile it has turned out to be another server, or somebody could not tell it of a change.
+            return None;
+        }
         if let Some(views) = &self.views {
             views.keep(tables, local, looked);
         }
@@ -151,10 +149,18 @@ impl SharedTier {
         let asked_at = Instant::now();
         let script = self.scripts.look(&self.names, tables, self.config.epoch_ttl);
         let answer: Vec<Vec<u8>> = self.timed(number, STEP, link.run(&script)).await?;
-        match read_answer(&answer, tables.len()) {
-            Some((seen, server_ms)) => Ok(Looked { seen, server_ms, asked_at, answered_at: Instant::now() }),
-            None => Err(self.failed(number, Trouble::Unexpected(STEP))),
+        let Some(Answer { home, generation, server_ms, seen }) = read_answer(&answer, tables.len()) else {
+            return Err(self.failed(number, Trouble::Unexpected(STEP)));
+        };
+        {
+            // Held until the change is owed: nobody is to find the new server known and nothing to tell it.
+            let mut known = lock(&self.home);
+            if known.is_moved_to(home, age_ms(generation, server_ms), asked_at) {
+                self.change_later(Change::Everything);
+                return Err(Trouble::Moved);
+            }
         }
+        Ok(Looked { seen, server_ms, asked_at, answered_at: Instant::now() })
     }
 
     /// The entry's bytes, whatever they are; none if there are none or Redis did not answer.
@@ -251,46 +257,23 @@ impl SharedTier {
     }
 
     pub(crate) fn report(&self) -> RedisReport {
-        let state = match lock(&self.breaker).state() {
-            State::Closed { .. } => RedisState::Up,
-            State::Open { .. } => RedisState::Down,
-            State::HalfOpen { .. } => RedisState::Probing,
-        };
         let debt = lock(&self.debt);
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        RedisReport {
-            state,
-            timeouts: count(&self.counts.timeouts),
-            failures: count(&self.counts.failures),
-            outages: count(&self.counts.outages),
-            connections: count(&self.counts.connections),
-            debts: debt.weight() as u64,
-            debts_overflowed: debt.overflowed(),
-        }
+        let connections = self.connections.load(Ordering::Relaxed);
+        self.health.report(connections, debt.weight() as u64, debt.overflowed())
     }
 
     /// Connects, if it is time to try; pays what is owed, and only then lets others use Redis.
     pub(crate) async fn probe(&self) {
-        if lock(&self.breaker).admit(Instant::now()) != Admission::Probe {
+        if !self.health.may_probe() {
             return;
         }
-        let number = self.counts.connections.load(Ordering::Relaxed) + 1;
+        let number = self.connections.load(Ordering::Relaxed) + 1;
         match self.connect(number).await {
             Ok(link) => {
                 *lock(&self.link) = Some(Numbered { number, link });
-                lock(&self.breaker).succeeded();
-                info!(connections = number, "using Redis for the result cache");
+                self.health.is_back(number);
             }
-            Err(trouble) => {
-                self.count(&trouble);
-                lock(&self.breaker).failed(Failure::Lost, Instant::now(), fastrand::f64());
-                // Said once for each outage: when it begins, which without any connection so far is now.
-                if number == 1 && !self.has_keeper.load(Ordering::SeqCst) {
-                    warn!(%trouble, "Redis cannot be used, the result cache begins without it");
-                } else {
-                    tracing::debug!(%trouble, "Redis cannot be used yet");
-                }
-            }
+            Err(trouble) => self.health.is_not_back(&trouble),
         }
         self.ensure_keeper();
     }
@@ -300,9 +283,13 @@ impl SharedTier {
         let connecting = timeout(self.config.connect_timeout, self.address.connect());
         let link = connecting.await.map_err(|_| Trouble::Slow(STEP))?;
         let link = link.map_err(|error| Trouble::Failed(STEP, error))?;
-        self.counts.connections.store(number, Ordering::Relaxed);
+        self.connections.store(number, Ordering::Relaxed);
         // Says as well whether scripts may run there.
-        self.look_through(number, link.clone(), &Tables::default()).await?;
+        match self.look_through(number, link.clone(), &Tables::default()).await {
+            // What has to be told it is told now.
+            Ok(_) | Err(Trouble::Moved) => {}
+            Err(trouble) => return Err(trouble),
+        }
         let _order = self.settling.lock().await;
         while let Some(batch) = self.next_batch() {
             self.tell(number, link.clone(), &batch).await?;
@@ -328,9 +315,10 @@ impl SharedTier {
     async fn tell(&self, number: u64, link: Link, batch: &Batch) -> Result<(), Trouble> {
         const STEP: &str = "telling of changes";
         if batch.changes.iter().any(|change| matches!(change, Change::Everything)) {
-            let mut command = redis::cmd("SET");
-            command.arg(self.names.generation()).arg(self.names.token());
-            self.timed(number, STEP, link.clone().query::<()>(&command)).await?;
+            // Whoever looks next makes a new one. Unlike a value, this may be sent twice.
+            let mut command = redis::cmd("DEL");
+            command.arg(self.names.generation());
+            self.timed(number, STEP, link.clone().query::<i64>(&command)).await?;
         }
         let script = self.scripts.change(&self.names, &batch.changes, self.config.epoch_ttl);
         let has_tables =
@@ -338,6 +326,7 @@ impl SharedTier {
         if batch.changes.iter().any(has_tables) {
             self.timed(number, STEP, link.run::<i64>(&script)).await?;
         }
+        lock(&self.home).told(Instant::now());
         lock(&self.debt).settle(batch.through);
         Ok(())
     }
@@ -386,29 +375,18 @@ impl SharedTier {
 
     fn succeeded(&self, number: u64) {
         if self.is_current(number) {
-            lock(&self.breaker).succeeded();
+            self.health.succeeded();
         }
     }
 
     /// What becomes of a connection that is not in use, an earlier one or a probe's, is not the breaker's business here.
     fn failed(&self, number: u64, trouble: Trouble) -> Trouble {
         let Some(failure) = trouble.failure().filter(|_| self.is_current(number)) else { return trouble };
-        self.count(&trouble);
-        if lock(&self.breaker).failed(failure, Instant::now(), fastrand::f64()) {
+        if self.health.failed(failure, &trouble) {
             lock(&self.link).take_if(|numbered| numbered.number == number);
-            add(&self.counts.outages, 1);
-            warn!(%trouble, "Redis fails, the result cache goes on without it");
             self.ensure_keeper();
         }
         trouble
-    }
-
-    fn count(&self, trouble: &Trouble) {
-        match trouble {
-            Trouble::Open => {}
-            Trouble::Slow(_) => add(&self.counts.timeouts, 1),
-            Trouble::Failed(..) | Trouble::Unexpected(_) => add(&self.counts.failures, 1),
-        }
     }
 
     /// Sees to it that there is a task that brings Redis back and tells it what it is owed, as long as there is need.
@@ -438,7 +416,7 @@ impl SharedTier {
                 None
             };
         }
-        let pause = match lock(&self.breaker).state() {
+        let pause = match self.health.state() {
             State::Closed { .. } => self.config.pause_first,
             State::Open { until, .. } | State::HalfOpen { until, .. } => {
                 until.saturating_duration_since(Instant::now())
@@ -469,30 +447,6 @@ impl Drop for Attended<'_> {
         lock(&self.tier.debt).abandon(self.number);
         self.tier.ensure_keeper();
     }
-}
-
-/// Epochs and the server's time from what the script said; none if that is not what it says.
-fn read_answer(answer: &[Vec<u8>], tables: usize) -> Option<(Seen, u64)> {
-    let (heading, states) = answer.split_at_checked(3)?;
-    let [run, time, generation] = heading else { return None };
-    // Without its run id a server that was restarted could not be told from one that was not. The first state is that of
-    // everything.
-    if run.is_empty() || states.len() != (tables + 1) * 2 {
-        return None;
-    }
-    let server_ms = std::str::from_utf8(time).ok()?.parse().ok()?;
-    let mut stamper = Stamper::new();
-    stamper.part(run);
-    stamper.part(generation);
-    for state in states.chunks_exact(2) {
-        let [epoch, writers] = state else { return None };
-        stamper.part(epoch);
-        stamper.part(writers);
-        if !writers.is_empty() {
-            stamper.writers_present();
-        }
-    }
-    Some((stamper.finish(), server_ms))
 }
 
 /// Nothing panics while it holds one of these locks, so a poisoned one still guards a whole value.

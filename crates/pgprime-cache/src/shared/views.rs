@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::stamp::Seen;
+use crate::stamp::{Seen, Stamper};
 use crate::tables::Tables;
 
 /// What Redis said of a set of tables.
@@ -33,6 +33,39 @@ impl Looked {
         let since = now.saturating_duration_since(then).as_millis();
         self.server_ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
+}
+
+/// What the script said.
+pub(super) struct Answer<'a> {
+    /// The server's identity.
+    pub(super) home: &'a [u8],
+    pub(super) generation: &'a [u8],
+    pub(super) server_ms: u64,
+    pub(super) seen: Seen,
+}
+
+/// None if that is not what it says.
+pub(super) fn read_answer(answer: &[Vec<u8>], tables: usize) -> Option<Answer<'_>> {
+    let (heading, states) = answer.split_at_checked(3)?;
+    let [home, time, generation] = heading else { return None };
+    // Without its identity a server that was restarted could not be told from one that was not. The first state is that of
+    // everything.
+    if home.is_empty() || states.len() != (tables + 1) * 2 {
+        return None;
+    }
+    let server_ms = std::str::from_utf8(time).ok()?.parse().ok()?;
+    let mut stamper = Stamper::new();
+    stamper.part(home);
+    stamper.part(generation);
+    for state in states.chunks_exact(2) {
+        let [epoch, writers] = state else { return None };
+        stamper.part(epoch);
+        stamper.part(writers);
+        if !writers.is_empty() {
+            stamper.writers_present();
+        }
+    }
+    Some(Answer { home, generation, server_ms, seen: stamper.finish() })
 }
 
 /// Sets of tables share this many places; the last one looked at has it.
@@ -76,8 +109,47 @@ impl Views {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::epochs::Epochs;
+    use crate::stamp::Writers;
+
+    proptest! {
+        #[test]
+        fn whatever_redis_answers_is_read_or_refused(
+            answer in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..12),
+            tables in 0usize..5,
+        ) {
+            if let Some(read) = read_answer(&answer, tables) {
+                prop_assert_eq!(answer.len(), 3 + (tables + 1) * 2);
+                prop_assert!(!read.home.is_empty());
+            }
+        }
+
+        #[test]
+        fn an_answer_is_read_as_it_is(
+            words in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 8),
+            server_ms: u64, at in 0usize..8, has_writers: bool,
+        ) {
+            let mut answer = words;
+            answer.insert(1, server_ms.to_string().into_bytes());
+            for writers in [4, 6, 8] {
+                answer[writers].clear();
+            }
+            if has_writers {
+                answer[6] = b"+move".to_vec();
+            }
+            let read = read_answer(&answer, 2).unwrap();
+            let expected = if has_writers { Writers::Present } else { Writers::None };
+            prop_assert_eq!((read.server_ms, read.seen.writers), (server_ms, expected));
+            // Any other word is another stamp, but the time.
+            let before = read.seen.stamp;
+            let at = if at >= 1 { at + 1 } else { at };
+            answer[at].push(b'x');
+            prop_assert_ne!(read_answer(&answer, 2).unwrap().seen.stamp, before);
+        }
+    }
 
     #[test]
     fn a_view_is_believed_for_its_time_and_until_a_change_made_here() {

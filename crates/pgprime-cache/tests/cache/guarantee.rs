@@ -70,7 +70,7 @@ async fn while_redis_dies_hangs_and_forgets() {
     while !running.is_finished() {
         // How long each state lasts is part of the fault; nothing is expected of it.
         tokio::time::sleep(Duration::from_millis(60)).await;
-        match fault % 6 {
+        match fault % 7 {
             0 => redis.query::<()>(&["FLUSHALL"]),
             1 => {
                 redis.query::<()>(&["SAVE"]);
@@ -87,6 +87,13 @@ async fn while_redis_dies_hangs_and_forgets() {
                 redis.signal(Signal::SIGCONT);
             }
             4 => poison(&redis),
+            5 => {
+                // Whatever is written pushes everything else out.
+                redis.query::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+                redis.query::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                redis.query::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+            }
             _ => {
                 redis.kill();
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -96,7 +103,7 @@ async fn while_redis_dies_hangs_and_forgets() {
         fault += 1;
     }
     running.await.unwrap();
-    assert!(fault > 5, "{fault} faults");
+    assert!(fault > 6, "{fault} faults");
     assert!(caches.iter().all(|cache| cache.snapshot().redis.unwrap().outages > 0));
 }
 

@@ -246,7 +246,40 @@ async fn a_refresh_in_the_background_lets_nobody_wait() {
     tokio::task::yield_now().await;
     assert_eq!(get_with(&cache, policy, "3").await.bytes, "2");
     let total = cache.snapshot().total;
-    assert_eq!((total.hits_stale, total.hits_memory, total.misses), (1, 1, 2));
+    assert_eq!((total.hits_stale, total.hits_memory, total.misses, total.refreshes), (1, 1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hits_and_misses_are_all_requests_and_what_each_refresh_costs_is_no_gain() {
+    // Requests in seconds of one another, results fresh for 10 s and served for 60 s more.
+    for (every_s, requests, refreshes, worth) in
+        [(1, 101, 10, true), (12, 21, 20, false), (100, 21, 0, false)]
+    {
+        let cache = memory_only().await;
+        let stale = Some(Duration::from_secs(60));
+        let policy =
+            Policy { stale_while_revalidate: stale, jitter: 0.0, ..Policy::ttl(Duration::from_secs(10)) };
+        let tables = tables(&["t"]);
+        let request = Request { key: key("q"), tables: &tables, label: "q", policy };
+        for _ in 0..requests {
+            let fill = || async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok::<_, ()>(Filled::new(b"value".as_slice()))
+            };
+            cache.get_or_refresh(&request, fill).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(every_s)).await;
+        }
+        let total = cache.snapshot().total;
+        assert_eq!(
+            (total.hits() + total.misses, total.refreshes),
+            (requests, refreshes),
+            "every {every_s} s"
+        );
+        assert_eq!(total.fills, total.misses + total.refreshes);
+        // What it would have taken without a cache, less what it took.
+        assert_eq!(total.saved().as_millis() as u64, requests * 100 - total.fills * 100, "every {every_s} s");
+        assert_eq!(matches!(total.worth(20), Worth::WorthHaving { .. }), worth, "every {every_s} s");
+    }
 }
 
 #[tokio::test]

@@ -69,8 +69,16 @@ impl World {
         }
     }
 
+    /// Ends the run before its writers are done.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
     async fn write_on(self: Arc<World>, mut random: Rng, writes: usize) {
         for _ in 0..writes {
+            if self.stop.load(Ordering::SeqCst) {
+                return;
+            }
             self.write(&mut random).await;
             pause(&mut random, 3).await;
         }

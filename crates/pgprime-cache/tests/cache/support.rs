@@ -1,32 +1,20 @@
 //! A Redis of the test's own, and short ways to ask a cache.
 
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use pgprime_cache::{
     Cache, CacheConfig, Filled, Key, KeyBuilder, Policy, RedisConfig, RedisState, Request, Served, Tables,
 };
-use tempfile::TempDir;
+use pgprime_cluster::{RedisServer, free_port};
 
 /// Long enough for a loaded machine; nothing waits for it to pass.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// A redis-server on a Unix socket in a folder of its own. It ends with this value, or with the test's process.
 pub(crate) struct Redis {
-    folder: TempDir,
-    options: Vec<String>,
-    running: Option<Running>,
-}
-
-struct Running {
-    server: Child,
-    /// Kills the server when its input ends without a word.
-    watchdog: Child,
+    server: RedisServer,
+    port: u16,
 }
 
 impl Redis {
@@ -35,64 +23,45 @@ impl Redis {
     }
 
     pub(crate) fn with(options: &[&str]) -> Redis {
-        let folder = tempfile::tempdir().unwrap();
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut redis = Redis { folder, options, running: None };
-        redis.run();
-        redis
+        Redis { server: RedisServer::start(options).unwrap(), port: 0 }
+    }
+
+    /// One that listens on a port of loopback as well.
+    pub(crate) fn on_a_port(options: &[&str]) -> Redis {
+        let mut tries = 0;
+        loop {
+            let port = free_port();
+            let text = port.to_string();
+            let given = ["--port", text.as_str(), "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"];
+            match RedisServer::start(&[&given, options].concat()) {
+                Ok(server) => return Redis { server, port },
+                // Somebody was faster.
+                Err(error) => assert!(tries < 10, "{error}"),
+            }
+            tries += 1;
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Starts it again, with the data in its folder, if it saved any.
     pub(crate) fn run(&mut self) {
-        assert!(self.running.is_none());
-        let _ = std::fs::remove_file(self.socket());
-        let has_redis = Command::new("redis-server").arg("--version").output().is_ok();
-        let server = Command::new(if has_redis { "redis-server" } else { "valkey-server" })
-            .args(["--port", "0", "--save", "", "--unixsocket"])
-            .arg(self.socket())
-            .arg("--dir")
-            .arg(self.folder.path())
-            .args(&self.options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server or valkey-server is installed");
-        let watchdog = Command::new("sh")
-            .arg("-c")
-            .arg(format!("read word || kill -9 {}", server.id()))
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        self.running = Some(Running { server, watchdog });
-        let until = Instant::now() + LONG;
-        while UnixStream::connect(self.socket()).is_err() {
-            assert!(Instant::now() < until, "redis-server does not listen");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        self.server.run().unwrap();
     }
 
     /// kill -9.
     pub(crate) fn kill(&mut self) {
-        let Some(mut running) = self.running.take() else { return };
-        let _ = running.server.kill();
-        let _ = running.server.wait();
-        if let Some(mut input) = running.watchdog.stdin.take() {
-            let _ = input.write_all(b"done\n");
-        }
-        let _ = running.watchdog.wait();
+        self.server.kill();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.running.as_ref().unwrap().server.id();
-        kill(Pid::from_raw(i32::try_from(id).unwrap()), signal).unwrap();
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("redis")
+        self.server.signal(signal);
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("unix://{}", self.socket().display())
+        self.server.url()
     }
 
     /// A connection of the test's own.
@@ -104,6 +73,25 @@ impl Redis {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query(&mut self.client()).unwrap()
+    }
+
+    /// The same of a server that may be down, hang or refuse it.
+    pub(crate) fn try_query<T: redis::FromRedisValue>(&self, words: &[&str]) -> Option<T> {
+        let patience = Duration::from_millis(300);
+        let mut client =
+            redis::Client::open(self.url()).unwrap().get_connection_with_timeout(patience).ok()?;
+        client.set_read_timeout(Some(patience)).unwrap();
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut client).ok()
+    }
+
+    /// As `try_query` of a server that wants a password. Sentinels close what others have open there.
+    pub(crate) fn authenticated<T: redis::FromRedisValue>(
+        &self,
+        password: &str,
+        words: &[&str],
+    ) -> Option<T> {
+        let client = redis::Client::open(format!("{}?pass={password}", self.url())).unwrap();
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut client.get_connection().ok()?).ok()
     }
 
     /// The keys whose names contain `part`.
@@ -131,12 +119,6 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 pub(crate) fn redis_state(cache: &Cache) -> RedisState {
     cache.snapshot().redis.unwrap().state
 }
@@ -152,6 +134,23 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 pub(crate) async fn until_up(cache: &Cache) {
     until("Redis is used again", || redis_state(cache) == RedisState::Up).await;
+}
+
+/// Waits until the replica has all that the primary has now.
+pub(crate) async fn replicated(primary: &Redis, replica: &Redis) {
+    let offset = |redis: &Redis, name: &str| -> Option<u64> {
+        let info = redis.query::<String>(&["INFO", "replication"]);
+        info.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
+    };
+    let written = offset(primary, "master_repl_offset:").unwrap();
+    let has_all = || offset(replica, "slave_repl_offset:").is_some_and(|read| read >= written);
+    until("the replica has caught up", has_all).await;
+}
+
+/// A lost connection is noticed by the next who uses it.
+pub(crate) async fn until_up_by_use(cache: &Cache) {
+    let _ = cache.invalidate(&tables(&["nothing"])).await;
+    until_up(cache).await;
 }
 
 pub(crate) async fn memory_only() -> Cache {

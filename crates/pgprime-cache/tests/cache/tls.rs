@@ -4,7 +4,6 @@ use std::process::Command;
 
 use pgprime_cache::{Cache, CacheConfig, RedisConfig, RedisState, Source};
 
-use crate::shared::free_port;
 use crate::support::{LONG, Redis, get, redis_state};
 
 /// Tells this test, run again in a process of its own, where to connect to.
@@ -29,7 +28,7 @@ async fn certificates_are_checked_against_the_systems() {
     let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let port = free_port();
+    let port = pgprime_cluster::free_port().to_string();
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
     let _redis = Redis::with(&[
         "--bind",

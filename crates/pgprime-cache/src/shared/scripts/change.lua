@@ -1,9 +1,19 @@
 -- Tables have changed. KEYS: tables. ARGV: a token never used before, time to live of epochs in ms, the key that stands for all
 -- tables and lives for ever, then for each table the writer that did it, '' for none.
+-- A key of another type is garbage, and as good as none; any other refusal, such as a lacking permission, is told.
+local function try(...)
+  local value = redis.pcall(...)
+  if type(value) ~= 'table' or not value.err then return value end
+  if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
+  return redis.call(...)
+end
+-- A client may send this twice: an epoch that comes back would make valid again what was stored under it.
+local time = redis.call('TIME')
+local token = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]
 for i = 1, #KEYS do
   local key, writer = KEYS[i], ARGV[i + 3]
-  if writer ~= '' then redis.pcall('HDEL', key, writer) end
-  local done = redis.pcall('HSET', key, 'e', ARGV[1], 'm', ARGV[1])
+  if writer ~= '' then try('HDEL', key, writer) end
+  local done = redis.pcall('HSET', key, 'e', token, 'm', token)
   if type(done) == 'table' and done.err then
     -- Another type, or no memory left. A table without an epoch has no valid entries either.
     redis.call('DEL', key)

@@ -1,27 +1,40 @@
 -- What holds for tables now. KEYS: generation, the key that stands for all tables, tables. ARGV: a token never used before, time to live of epochs in ms.
--- Answer: run id, time in ms, generation, then for all and for each table its epoch and the last move of its writers ('' without any).
--- The run id changes with every start of a server: what a restored snapshot says of before is thereby void.
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+-- Answer: the server's identity, time in ms, generation, then for all and for each table its epoch and the last move of its
+-- writers ('' without any).
+-- A key of another type is garbage, and as good as none; any other refusal, such as a lacking permission, is told.
+local function try(...)
+  local value = redis.pcall(...)
+  if type(value) ~= 'table' or not value.err then return value end
+  if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
+  return redis.call(...)
+end
+-- A server's identity is its run id, which changes with every start, and its replication id, which changes with every promotion:
+-- what a restored snapshot says of before is void, and so is what a replica had not been told when it took over.
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local replication = redis.call('INFO', 'replication')
 -- A primary that was made a replica knows no changes but late ones; its clients are not always told.
-if not string.find(redis.call('INFO', 'replication'), 'role:master', 1, true) then
+if not string.find(replication, 'role:master', 1, true) then
   return redis.error_reply('READONLY this is a replica')
 end
+local home = run and run .. '-' .. (string.match(replication, 'master_replid:(%w+)') or '') or ''
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local fresh, ttl = ARGV[1], ARGV[2]
+-- A client may send a script twice that was carried out the first time: with the time in it the token is new again.
+local fresh, ttl = ARGV[1] .. '@' .. time[1] .. '.' .. time[2], ARGV[2]
 
-local generation = redis.pcall('GET', KEYS[1])
-if type(generation) ~= 'string' then
-  redis.call('SET', KEYS[1], fresh)
-  generation = fresh
+-- A slot that came from another server brings nothing valid along: what was lost there is not known here.
+local generation = try('GET', KEYS[1])
+if type(generation) ~= 'string' or string.sub(generation, -#home) ~= home then
+  generation = fresh .. ' ' .. home
+  redis.call('SET', KEYS[1], generation)
 end
 
-local answer = {run, string.format('%.0f', now), generation}
+local answer = {home, string.format('%.0f', now), generation}
 for i = 2, #KEYS do
   local key = KEYS[i]
   local epoch, move = false, ''
   -- Another type, or more writers than there can be, is not ours: begin anew.
-  local size = redis.pcall('HLEN', key)
+  local size = try('HLEN', key)
   if type(size) ~= 'number' or size > 10000 then
     redis.call('DEL', key)
     size = 0
