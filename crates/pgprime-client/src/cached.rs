@@ -195,6 +195,9 @@ impl<'a> Cached<'a> {
         let way = Way::Transaction(transaction.clone());
         match transaction.sees_apart() {
             Some(reason) => self.plain(&way, None, reason.into()).await,
+            None if self.results.is_some_and(|results| results.sees_one_moment()) => {
+                self.plain(&way, None, "the transaction sees one moment with all its statements".into()).await
+            }
             None => self.run(way).await,
         }
     }
@@ -233,18 +236,27 @@ impl<'a> Cached<'a> {
                 return Err(Unplanned::NotKept(Arc::clone(reason)));
             }
         }
-        let values = match self.parameters {
-            [] => Vec::new(),
-            parameters => {
-                let described = known.learning.learn(|| way.describe(sql, self.at)).await;
-                let described = described.map_err(Unplanned::from)?;
-                // The statement itself will say what is wrong with them.
-                Value::all(&described.parameters, parameters)
-                    .map_err(|value::Misfit| not_kept("its parameters do not fit their types"))?
-            }
-        };
+        let values = self.values(sql, known, way).await?;
+        let relative = values.iter().position(Value::may_be_relative_time);
+        if let (Some(at), Stable::Refused) = (relative, self.options.stable) {
+            let number = at + 1;
+            return Err(not_kept(&format!(
+                "its parameter ${number} may be read as a time relative to now; pass the time itself, or allow it for this query"
+            )));
+        }
         let key = self.key(known, &values);
         Ok(Plan { sql: sql.into(), known: Arc::clone(known), key, values })
+    }
+
+    /// The parameters as they are sent.
+    async fn values(&self, sql: &str, known: &Known, way: &Way) -> Result<Vec<Value>, Unplanned> {
+        if self.parameters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let described = known.learning.learn(|| way.describe(sql, self.at)).await?;
+        // The statement itself will say what is wrong with them.
+        Value::all(&described.parameters, self.parameters)
+            .map_err(|value::Misfit| not_kept("its parameters do not fit their types"))
     }
 
     fn key(&self, known: &Known, values: &[Value]) -> Key {

@@ -68,6 +68,8 @@ pub(crate) struct Server {
     pub(crate) address: Address,
     /// `host:port/database as user`, for messages.
     pub(crate) target: String,
+    /// Its major version as it says, or as a pooler says in its place; 0 where that cannot be told.
+    pub(crate) version: u32,
 }
 
 /// Where a server was reached.
@@ -138,9 +140,9 @@ impl OpenRequest<'_> {
         for address in addresses {
             let attempt = timeout(each, self.open_address(host, &address)).await;
             outcome = match attempt.unwrap_or_else(|_| Err(self.unreachable(host, unanswered(each)))) {
-                Ok(client) => {
+                Ok((client, version)) => {
                     self.check(host, &client, attrs).await?;
-                    return Ok(Opened { client, server: self.server(host, address) });
+                    return Ok(Opened { client, server: self.server(host, address, version) });
                 }
                 Err(error) => Err(error),
             };
@@ -148,13 +150,13 @@ impl OpenRequest<'_> {
         outcome
     }
 
-    fn server(&self, host: &Host, address: Address) -> Server {
+    fn server(&self, host: &Host, address: Address, version: u32) -> Server {
         let place = match &host.place {
             Place::Folder(folder) => folder.display().to_string(),
             Place::Name(_) | Place::Address(_) => host.name.clone(),
         };
         let target = self.endpoint.describe(host);
-        Server { name: host.name.clone(), host: place, port: host.port, address, target }
+        Server { name: host.name.clone(), host: place, port: host.port, address, target, version }
     }
 
     async fn addresses(&self, host: &Host) -> Result<Vec<Address>, ConnectError> {
@@ -176,7 +178,8 @@ impl OpenRequest<'_> {
         Ok(found)
     }
 
-    async fn open_address(&self, host: &Host, address: &Address) -> Result<Client, ConnectError> {
+    /// A connection, and the server's major version.
+    async fn open_address(&self, host: &Host, address: &Address) -> Result<(Client, u32), ConnectError> {
         let mut config = self.endpoint.config();
         config.port(host.port);
         match (&host.place, address) {
@@ -199,7 +202,7 @@ impl OpenRequest<'_> {
     }
 
     /// With and without TLS, in libpq's order. A Unix socket needs none.
-    fn ways(&self, address: &Address) -> &'static [SslMode] {
+    pub(crate) fn ways(&self, address: &Address) -> &'static [SslMode] {
         match (address, self.endpoint.tls.mode) {
             (Address::Unix(_), _) | (_, TlsMode::Disable) => &[SslMode::Disable],
             (_, TlsMode::Allow) => &[SslMode::Disable, SslMode::Require],
@@ -208,11 +211,12 @@ impl OpenRequest<'_> {
         }
     }
 
-    async fn login(&self, host: &Host, config: &Config) -> Result<Client, ConnectError> {
+    async fn login(&self, host: &Host, config: &Config) -> Result<(Client, u32), ConnectError> {
         let outcome = config.connect(self.tls.connector()).await;
         let (client, connection) = outcome.map_err(|error| classify(self.endpoint.describe(host), &error))?;
+        let version = connection.parameter("server_version").map_or(0, major_version);
         tokio::spawn(drive(connection, self.heard.cloned()));
-        Ok(client)
+        Ok((client, version))
     }
 
     /// Whether the server is what `target_session_attrs` asks for.
@@ -250,6 +254,12 @@ pub(crate) fn cell(message: &SimpleQueryMessage, index: usize) -> Option<&str> {
     }
 }
 
+/// `17.2 (Debian 17.2-1)`, `18beta1` and the like; 0 for what is none.
+fn major_version(text: &str) -> u32 {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().unwrap_or(0)
+}
+
 fn unanswered(after: Duration) -> String {
     format!("no answer within {} ms", after.as_millis())
 }
@@ -285,7 +295,7 @@ async fn drive<T>(
 
 /// Whether the server may think otherwise of the same login with, or without, TLS: no line of `pg_hba.conf` for it, or
 /// TLS that does not come about. A wrong password stays wrong.
-fn may_differ_by_encryption(error: &ConnectError) -> bool {
+pub(crate) fn may_differ_by_encryption(error: &ConnectError) -> bool {
     match error {
         ConnectError::Rejected { reason, sqlstate, .. } => {
             reason.starts_with(TLS_REASON) || sqlstate == SqlState::INVALID_AUTHORIZATION_SPECIFICATION.code()
@@ -357,6 +367,20 @@ pub(crate) async fn within<T>(
         Err(_) => {
             let reason = "logged in, but a statement was not answered in time".to_owned();
             Err(ConnectError::Unreachable { target: target.to_owned(), reason })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (text, expected) in
+            [("17.2 (Debian 17.2-1)", 17), ("18beta1", 18), ("9.6.24", 9), ("", 0), ("1.24.0/bouncer", 1)]
+        {
+            assert_eq!(major_version(text), expected, "{text}");
         }
     }
 }

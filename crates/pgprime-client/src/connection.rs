@@ -5,6 +5,7 @@ mod announce;
 mod cancel;
 mod cleaning;
 mod executor;
+mod gate;
 mod learn;
 mod rows;
 #[cfg(not(feature = "cache"))]
@@ -32,7 +33,9 @@ pub use crate::statements::{Named, StatementRef};
 pub(crate) use announce::Announcer;
 #[cfg(feature = "cache")]
 pub use announce::WriteReport;
-pub(crate) use executor::Common;
+#[cfg(feature = "cache")]
+pub(crate) use cancel::cancel;
+pub(crate) use executor::{Common, TRANSACTION_OVER};
 pub use rows::RowStream;
 
 /// Requests of a batch that are sent together: enough that the round trip does not count, few enough for the memory.
@@ -50,19 +53,27 @@ pub struct Connection {
 /// What a connection is used for inside this library leaves no mark on it.
 impl Connection {
     /// Takes over a connection and prepares the statements of the configuration, all at once. Those that cannot be
-    /// prepared are reported; only the loss of the connection is an error.
+    /// prepared are reported; only the loss of the connection is an error. `era` is what [`Common::era`] was before it opened.
     pub(crate) async fn start(
         opened: Opened,
         path: Path,
         common: Arc<Common>,
+        era: u64,
     ) -> Result<Self, tokio_postgres::Error> {
-        let executor = Arc::new(Executor::new(opened, path, common));
+        let executor = Arc::new(Executor::new(opened, path, common, era));
         executor.get_ready().await?;
         Ok(Self { executor })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.executor.client.is_closed()
+    }
+
+    /// Whether it was opened before its role or database got other settings: its session has the former ones.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let Executor { path, common, era, .. } = &*self.executor;
+        // What a pooler's own connections have is not known here.
+        *path == Path::Direct && *era != common.era()
     }
 
     pub(crate) fn is_clean(&self) -> bool {
@@ -74,10 +85,10 @@ impl Connection {
         self.executor.path
     }
 
-    /// The settings of its pool. A direct connection has them; behind a transaction pooler each transaction needs
+    /// The settings of its pool, as far as this server knows them. A direct connection has them; behind a transaction pooler each transaction needs
     /// [`SessionSettings::in_transaction`].
     pub fn settings(&self) -> &SessionSettings {
-        &self.executor.common.settings
+        &self.executor.settings
     }
 
     /// The pool it belongs to.
@@ -106,6 +117,22 @@ impl Connection {
         self.executor.simple(request, sql).await?;
         self.executor.state.end();
         Ok(())
+    }
+
+    /// As [`Connection::end`], for a transaction that others may have a hold of: what they have not sent by then is not sent
+    /// any more, until [`Connection::reopen`].
+    pub(crate) async fn end_for_all(&self, sql: &str) -> Result<(), Error> {
+        let _turn = self.executor.turn().await;
+        let mut request = self.executor.state.request();
+        request.announce_end(sql).await;
+        self.executor.last(request, sql).await?;
+        self.executor.state.end();
+        Ok(())
+    }
+
+    /// Nobody else has a hold of the transaction that ended.
+    pub(crate) fn reopen(&self) {
+        self.executor.state.gate().open();
     }
 
     /// Statements that belong to a transaction, such as savepoints.
@@ -160,7 +187,13 @@ impl Connection {
             tracing::debug!(%error, pool = self.role().name(), "closing a connection that cannot be made quiet");
             return false;
         }
-        match cleaning::reset(&executor.client, executor.path, executor.state.is_touched()).await {
+        let is_touched = executor.state.is_touched();
+        let reset = async {
+            cleaning::reset(&executor.client, executor.path, is_touched).await?;
+            // They went with all that was set.
+            if is_touched { executor.set_what_is_newer().await } else { Ok(()) }
+        };
+        match reset.await {
             Ok(()) => {
                 executor.state.writes().cleaned().await;
                 executor.state.reset();

@@ -31,7 +31,10 @@ impl Scanner<'_> {
         let rest = self.rest;
         let Some(first) = rest.chars().next() else { return };
         if first == '\'' {
-            self.literal(string_end(rest));
+            let escapes = if self.follows_e() { Escapes::Backslash } else { Escapes::Unknown };
+            self.literal(string_end(rest, escapes));
+        } else if first == '"' {
+            self.word(identifier_end(rest));
         } else if let Some(end) = dollar_quoted_end(rest) {
             self.literal(end);
         } else if first == '$' {
@@ -39,7 +42,7 @@ impl Scanner<'_> {
         } else if rest.starts_with("--") {
             self.space(rest.find('\n').unwrap_or(rest.len()));
         } else if rest.starts_with("/*") {
-            self.space(rest.find("*/").map_or(rest.len(), |at| at + 2));
+            self.space(comment_end(rest));
         } else if first.is_ascii_digit() {
             self.literal(length_while(rest, |c| c.is_alphanumeric() || c == '.' || c == '_'));
         } else if first.is_whitespace() {
@@ -49,6 +52,12 @@ impl Scanner<'_> {
         } else {
             self.word(first.len_utf8());
         }
+    }
+
+    /// Whether `E` by itself stands before what comes next.
+    fn follows_e(&self) -> bool {
+        let before = self.text.strip_suffix(['e', 'E']);
+        before.is_some_and(|text| !text.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$'))
     }
 
     fn word(&mut self, end: usize) {
@@ -73,18 +82,57 @@ fn length_while(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
 
-/// Where the string that begins here ends. A backslash may or may not escape a quote; taking it for an escape hides more
-/// rather than less.
-fn string_end(text: &str) -> usize {
+/// What a backslash in a string does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    /// It escapes what follows.
+    Backslash,
+    /// That is for `standard_conforming_strings` to say.
+    Unknown,
+}
+
+/// Where the string that begins here ends. Where a backslash before a quote may or may not escape it, everything that
+/// follows is taken for the string: either reading could take what comes after for a word.
+fn string_end(text: &str, escapes: Escapes) -> usize {
     let mut escaped = false;
     let mut characters = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = characters.next() {
+        let is_before_quote = characters.peek().is_some_and(|(_, next)| *next == '\'');
         match c {
             _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '\'' if characters.peek().is_some_and(|(_, next)| *next == '\'') => escaped = true,
+            '\\' if escapes == Escapes::Backslash => escaped = true,
+            '\\' if is_before_quote => return text.len(),
+            '\'' if is_before_quote => escaped = true,
             '\'' => return at + 1,
             _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Where the quoted name that begins here ends; two quotes in it are one.
+fn identifier_end(text: &str) -> usize {
+    let mut from = 1;
+    while let Some(at) = text[from..].find('"') {
+        let after = from + at + 1;
+        if !text[after..].starts_with('"') {
+            return after;
+        }
+        from = after + 1;
+    }
+    text.len()
+}
+
+/// Where the comment that begins here ends; there may be others in it.
+fn comment_end(text: &str) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(found) = text[at..].find(['/', '*']) {
+        at += found;
+        match text.get(at..at + 2) {
+            Some("/*") => (depth, at) = (depth + 1, at + 2),
+            Some("*/") if depth == 1 => return at + 2,
+            Some("*/") => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
         }
     }
     text.len()
@@ -113,6 +161,15 @@ mod tests {
             ("SELECT $$secret$$, $a$x$$y$a$ -- secret\n, 0x1F", "SELECT ?, ? , ?"),
             ("SELECT /* secret */ 1; SELECT 'open", "SELECT ?; SELECT ?"),
             ("SELECT \"Café\" = 'é'", "SELECT \"Café\" = ?"),
+            // A name may hold a quote, and a comment comments.
+            ("SELECT \"it's\", 'secret'", "SELECT \"it's\", ?"),
+            ("SELECT \"a\"\"'b\" , 'secret', \"open's", "SELECT \"a\"\"'b\" , ?, \"open's"),
+            ("SELECT /* a /* b */ secret */ 1 /*/ secret */", "SELECT ?"),
+            ("SELECT /* /* secret */", "SELECT"),
+            // What this backslash does is for the server's settings to say.
+            ("SELECT 'C:\\', 'secret'", "SELECT ?"),
+            ("SELECT 'C:\\temp', e'\\'', 'secret'", "SELECT ?, e?, ?"),
+            ("SELECT type'\\', 'secret'", "SELECT type?"),
             ("$", "$"),
             ("SELECT $1$2", "SELECT $1$2"),
         ] {

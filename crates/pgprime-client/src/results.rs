@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::statements::Configured;
 use definitions::{Catalogs, Definitions};
 use hearing::Hearing;
+pub(crate) use hearing::Sources;
 use refusals::Refusals;
 
 pub use encoding::CachedColumn;
@@ -101,6 +102,21 @@ impl Results {
     /// changed and are being read again, it may write anything.
     pub(crate) fn footprint(&self, sql: &str) -> Arc<Footprint> {
         self.definitions.footprint(sql)
+    }
+
+    /// As [`Results::footprint`], where the search path or the role is not the usual one.
+    pub(crate) fn footprint_by_any_path(&self, sql: &str) -> Arc<Footprint> {
+        self.definitions.footprint_by_any_path(sql)
+    }
+
+    /// Changes with the settings that new sessions find; those that were opened before have others.
+    pub(crate) fn era(&self) -> u64 {
+        self.definitions.era()
+    }
+
+    /// Whether a transaction that says nothing of its isolation sees one moment with all its statements.
+    pub(crate) fn sees_one_moment(&self) -> bool {
+        self.definitions.sees_one_moment()
     }
 
     /// What is known of a text, for a cached read: as new as the last change of definitions here.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::connection::{Connection, RowStream, StatementRef};
+use crate::connection::{Connection, RowStream, StatementRef, TRANSACTION_OVER};
 use crate::counters::Meter;
 use crate::error::Error;
 use crate::lease::PooledConnection;
@@ -243,7 +243,7 @@ impl Transaction {
 
     fn connection(&self) -> Result<&Connection, Error> {
         if self.running.state.has(ENDED) {
-            return Err(Error::Usage("this transaction is over; begin another".to_owned()));
+            return Err(Error::Usage(TRANSACTION_OVER.to_owned()));
         }
         Ok(&self.running.connection)
     }
@@ -263,6 +263,19 @@ impl Transaction {
 
     /// Ends it: commits what the closure finished, or rolls back.
     pub(crate) async fn end<T, E: From<Error>>(self, outcome: Result<T, E>, writes: Writes) -> End<T, E> {
+        let end = self.finish(outcome, writes).await;
+        // Unless a handle was left behind, so that what it is used for is refused.
+        let connection = Arc::into_inner(self.running).map(|running| running.connection);
+        if let Some(connection) = &connection {
+            connection.reopen();
+        }
+        match end {
+            End::Committed(value, _) => End::Committed(value, connection),
+            end => end,
+        }
+    }
+
+    async fn finish<T, E: From<Error>>(&self, outcome: Result<T, E>, writes: Writes) -> End<T, E> {
         let state = &self.running.state;
         state.set(ENDED);
         let outcome = match outcome {
@@ -279,8 +292,8 @@ impl Transaction {
         let Running { connection, meter, .. } = &*self.running;
         // What is known to be lost by now cannot have brought COMMIT to the server.
         let was_lost = connection.is_closed();
-        match meter.within(connection.end("COMMIT")).await {
-            Ok(()) => End::Committed(value, self.into_connection()),
+        match meter.within(connection.end_for_all("COMMIT")).await {
+            Ok(()) => End::Committed(value, None),
             // A deferred constraint or a conflict found at the end: PostgreSQL has rolled back.
             Err(error) if !error.is_connection_lost() => {
                 meter.count_error(&error);
@@ -298,15 +311,10 @@ impl Transaction {
         // A connection that cannot roll back is not clean, and closed when it is returned.
         let Running { connection, meter, state, .. } = &*self.running;
         if !state.has(LOST)
-            && let Err(error) = meter.within(connection.end("ROLLBACK")).await
+            && let Err(error) = meter.within(connection.end_for_all("ROLLBACK")).await
         {
             tracing::debug!(%error, "rolling back");
         }
-    }
-
-    /// The connection, unless the closure left a handle behind.
-    fn into_connection(self) -> Option<PooledConnection> {
-        Arc::into_inner(self.running).map(|running| running.connection)
     }
 }
 
@@ -329,6 +337,9 @@ impl Transaction {
         }
         if connection.has_written() {
             return Some("the transaction has written");
+        }
+        if connection.is_outdated() {
+            return Some("the transaction's session began with other settings than those of now");
         }
         connection.is_touched().then_some("the transaction may have changed its session's settings")
     }

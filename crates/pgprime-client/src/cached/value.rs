@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::{BufMut, BytesMut};
 use pgprime_cache::KeyBuilder;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type, WrongType, to_sql_checked};
+use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, WrongType, to_sql_checked};
 
 /// A parameter's type and value as it is sent.
 #[derive(Clone)]
@@ -13,6 +13,19 @@ pub(super) struct Value {
     type_: Type,
     bytes: Option<BytesMut>,
     format: Format,
+}
+
+/// Types whose values are texts, or have texts in them.
+const TEXTS: &[Type] =
+    &[Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::NAME, Type::UNKNOWN, Type::JSON, Type::JSONB, Type::XML];
+
+/// The type behind domains and arrays, and whether a value is one of it as a whole.
+fn innermost(type_: &Type) -> (&Type, bool) {
+    match type_.kind() {
+        Kind::Domain(inner) => innermost(inner),
+        Kind::Array(inner) => (innermost(inner).0, false),
+        _ => (type_, ![Type::JSON, Type::JSONB, Type::XML].contains(type_)),
+    }
 }
 
 /// The parameters do not fit their types, or their number.
@@ -31,6 +44,17 @@ impl Value {
             Ok(Self { type_: type_.clone(), bytes, format: parameter.encode_format(type_) })
         };
         types.iter().zip(parameters).map(one).collect()
+    }
+
+    /// Whether a statement that takes it for a time may find today's in it, as in `'tomorrow 10:00'`.
+    pub(super) fn may_be_relative_time(&self) -> bool {
+        let Some(bytes) = &self.bytes else { return false };
+        let (inner, is_whole) = innermost(&self.type_);
+        let is_text =
+            matches!(self.format, Format::Text) || TEXTS.contains(inner) || inner.name() == "citext";
+        // Longer texts are no times, but parts of them may be.
+        let may_be = !is_whole || bytes.len() <= pgprime_footprint::TIME_BYTES_MAX;
+        is_text && may_be && pgprime_footprint::has_relative_time(bytes)
     }
 
     /// Adds it to a key.

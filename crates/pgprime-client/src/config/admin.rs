@@ -14,6 +14,14 @@ pub struct AdminConfig {
     pub share: f64,
     /// `work_mem` of its sessions. Default 64MB: sorts and hashes of reports stay in memory, and the pool is small.
     pub work_mem: String,
+    /// How many times `work_mem` a hash table may take (`hash_mem_multiplier`), from 1 to 1,000. Default 2, as PostgreSQL has
+    /// it since version 15; said all the same, so that what a report may take is not the server's business.
+    pub hash_mem_multiplier: f64,
+    /// What the temporary files of a session may take on disk at a time (`temp_file_limit`), as PostgreSQL writes it. Default
+    /// none: the server's own, which is no limit where nobody has set one, so that a sort may fill the disk. A role that is
+    /// no superuser needs version 15 and `GRANT SET ON PARAMETER temp_file_limit TO role`; without that its
+    /// statements are refused. In any version a superuser can say `ALTER ROLE role SET temp_file_limit = '10GB'` instead.
+    pub temp_file_limit: Option<String>,
     /// A statement is cancelled after this time. Default 5 min.
     pub statement_timeout: Duration,
     /// A statement that waits longer for a lock is cancelled; zero is no limit. Default 5 s: all who come later wait behind
@@ -21,6 +29,14 @@ pub struct AdminConfig {
     pub lock_timeout: Duration,
     /// A transaction that does nothing is ended after this time; zero is no limit. Default 60 s, as in the other pools.
     pub idle_in_transaction_timeout: Duration,
+    /// A transaction is ended after this time, whatever it does (`transaction_timeout`; version 17 or newer); zero is no limit.
+    /// Default 30 min: as long as one goes on, VACUUM removes nothing that was deleted since it began. It ends a report
+    /// whose rows nobody fetches, too: a server that waits for its client to read may not heed `statement_timeout`.
+    pub transaction_timeout: Duration,
+    /// How often the server looks, while a statement runs, whether we are still there (`client_connection_check_interval`;
+    /// version 14 or newer); zero is never. Default 10 s: reports of a process that was killed would go on to their
+    /// end, beside those that it begins after its restart. Behind a pooler that is the pooler's business.
+    pub client_check_interval: Duration,
     /// Processes that a statement may have beside its own (`max_parallel_workers_per_gather`). Default 0: a report keeps one
     /// core busy and no more, and takes longer rather than the service's cores; each more takes `work_mem`, too.
     pub parallel_workers_max: u32,
@@ -36,9 +52,13 @@ impl Default for AdminConfig {
             size: None,
             share: 0.1,
             work_mem: "64MB".to_owned(),
+            hash_mem_multiplier: 2.0,
+            temp_file_limit: None,
             statement_timeout: Duration::from_secs(300),
             lock_timeout: Duration::from_secs(5),
             idle_in_transaction_timeout: Duration::from_secs(60),
+            transaction_timeout: Duration::from_secs(1_800),
+            client_check_interval: Duration::from_secs(10),
             parallel_workers_max: 0,
             yield_to_service: true,
         }
@@ -53,6 +73,10 @@ impl AdminConfig {
             idle_in_transaction_timeout: Some(self.idle_in_transaction_timeout),
             lock_timeout: Some(self.lock_timeout),
             work_mem: Some(self.work_mem.clone()),
+            hash_mem_multiplier: Some(self.hash_mem_multiplier),
+            temp_file_limit: self.temp_file_limit.clone(),
+            transaction_timeout: Some(self.transaction_timeout),
+            client_check_interval: Some(self.client_check_interval),
             parallel_workers_max: Some(self.parallel_workers_max),
             read_only: false,
         }
@@ -67,6 +91,21 @@ impl AdminConfig {
                 "give a whole number with its unit, such as 64MB",
             ));
         }
+        if self.temp_file_limit.as_deref().is_some_and(|limit| limit != "-1" && memory_bytes(limit).is_none())
+        {
+            return Err(ConfigError::new(
+                "admin.temp_file_limit",
+                "is not an amount as PostgreSQL writes it",
+                "give a whole number with its unit, such as 10GB, or leave it out",
+            ));
+        }
+        if !(1.0..=HASH_MULTIPLIER_MAX).contains(&self.hash_mem_multiplier) {
+            return Err(ConfigError::new(
+                "admin.hash_mem_multiplier",
+                format!("is {}", self.hash_mem_multiplier),
+                "give a number from 1 to 1000, such as 2",
+            ));
+        }
         if self.parallel_workers_max > PARALLEL_WORKERS_MAX {
             return Err(ConfigError::new(
                 "admin.parallel_workers_max",
@@ -78,6 +117,8 @@ impl AdminConfig {
             ("admin.statement_timeout", self.statement_timeout),
             ("admin.lock_timeout", self.lock_timeout),
             ("admin.idle_in_transaction_timeout", self.idle_in_transaction_timeout),
+            ("admin.transaction_timeout", self.transaction_timeout),
+            ("admin.client_check_interval", self.client_check_interval),
         ] {
             if time.as_millis() > TIMEOUT_MS_MAX {
                 return Err(ConfigError::new(
@@ -92,33 +133,43 @@ impl AdminConfig {
 
     /// What a pool of this size may take of memory, as a sentence; `None` where that cannot be said.
     ///
-    /// A statement may take `work_mem` several times: for each sort, and twice that for each hash table; each of its
-    /// processes for itself. 2 reports with 64MB and no further processes: 2 × 64 MB × 2 = 256 MB for one hash table each.
+    /// A statement may take `work_mem` several times: for each sort, and `hash_mem_multiplier` times that for each hash table;
+    /// each of its processes for itself. 2 reports with 64MB, 2 times that and no further processes: 2 × 64 MB × 2 =
+    /// 256 MB for one hash table each.
     pub(super) fn memory_note(&self, size: u32, instances: u32) -> Option<String> {
         let reports = f64::from(size) * f64::from(instances.max(1));
         let processes = f64::from(self.parallel_workers_max) + 1.0;
         let work_mem = memory_bytes(&self.work_mem)?;
-        let all = work_mem * reports * processes * HASH_FACTOR;
+        let times = self.hash_mem_multiplier;
+        let all = work_mem * reports * processes * times;
         let (each, processes) = match self.parallel_workers_max {
             0 => (amount(work_mem), String::new()),
             more => (amount(work_mem), format!(" in each of {} processes", u64::from(more) + 1)),
         };
         Some(format!(
-            "{reports} admin statements at a time may take {each} for each sort{processes} and {HASH_FACTOR} times that \
-             for each hash table: {} when each has one",
-            amount(all)
+            "{reports} admin statements at a time may take {each} for each sort{processes} and {times} times that \
+             for each hash table: {} when each has one; {}",
+            amount(all),
+            self.disk_note()
         ))
     }
+
+    fn disk_note(&self) -> String {
+        match &self.temp_file_limit {
+            Some(limit) => format!("of the disk, {limit} each"),
+            None => "of the disk, what temp_file_limit of the server leaves them".to_owned(),
+        }
+    }
 }
+
+/// PostgreSQL's own limit.
+const HASH_MULTIPLIER_MAX: f64 = 1_000.0;
 
 /// PostgreSQL's own limit.
 const PARALLEL_WORKERS_MAX: u32 = 1_024;
 
 /// Timeouts of PostgreSQL are 32-bit milliseconds.
 const TIMEOUT_MS_MAX: u128 = i32::MAX as u128;
-
-/// `hash_mem_multiplier`: 2 by default since version 15, 1 before.
-const HASH_FACTOR: f64 = 2.0;
 
 /// An amount of memory as PostgreSQL writes it, in bytes; without a unit it is in kB.
 fn memory_bytes(text: &str) -> Option<f64> {
@@ -151,13 +202,17 @@ mod tests {
     fn the_sum_of_memory_is_said() {
         let mut config = AdminConfig::default();
         let expected = "2 admin statements at a time may take 64 MB for each sort and 2 times that for each hash table: \
-                        256 MB when each has one";
+                        256 MB when each has one; of the disk, what temp_file_limit of the server leaves them";
         assert_eq!(config.memory_note(2, 1).as_deref(), Some(expected));
         (config.work_mem, config.parallel_workers_max) = ("1GB".to_owned(), 1);
         let note = config.memory_note(3, 5).unwrap();
         assert!(note.starts_with("15 admin statements") && note.contains("in each of 2 processes"), "{note}");
         // 3 × 5 × 1 GB × 2 processes × 2.
-        assert!(note.ends_with(": 60 GB when each has one"), "{note}");
+        assert!(note.contains(": 60 GB when each has one; "), "{note}");
+        (config.hash_mem_multiplier, config.temp_file_limit) = (1.5, Some("10GB".to_owned()));
+        let note = config.memory_note(3, 5).unwrap();
+        assert!(note.contains("and 1.5 times that for each hash table: 45 GB"), "{note}");
+        assert!(note.ends_with("; of the disk, 10GB each"), "{note}");
         config.work_mem = "much".to_owned();
         assert_eq!(config.memory_note(2, 1), None);
     }
@@ -189,6 +244,10 @@ mod tests {
         assert_eq!(refused(|config| config.parallel_workers_max = 1_025), "admin.parallel_workers_max");
         assert_eq!(refused(|config| config.lock_timeout = Duration::MAX), "admin.lock_timeout");
         assert_eq!(refused(|config| config.work_mem.clear()), "admin.work_mem");
+        assert_eq!(refused(|config| config.transaction_timeout = Duration::MAX), "admin.transaction_timeout");
+        assert_eq!(refused(|config| config.hash_mem_multiplier = f64::NAN), "admin.hash_mem_multiplier");
+        let much = |config: &mut AdminConfig| config.temp_file_limit = Some("1GB -c x=y".to_owned());
+        assert_eq!(refused(much), "admin.temp_file_limit");
         assert_eq!(AdminConfig::default().validate(), Ok(()));
     }
 }

@@ -20,7 +20,7 @@ pub struct ResultCacheConfig {
     /// changes is seen at once. While they cannot be read for five times as long, nothing is served from the cache.
     pub schema_refresh: Duration,
     /// PostgreSQL's own URL, not that of a transaction pooler: a session there hears which tables writers outside change, by
-    /// the triggers of [`outside`](crate::outside). Default none: nobody is heard.
+    /// the triggers or the publication of [`outside`](crate::outside). Default none: nobody is heard.
     pub listen_url: Option<String>,
     /// What cached reads do while that session is lost. Default [`WhileDeaf::Bypass`].
     pub while_deaf: WhileDeaf,

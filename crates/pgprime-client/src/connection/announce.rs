@@ -152,10 +152,15 @@ impl SessionWrites {
         }
         let loosens = footprint.control == Control::Some;
         session.is_loose |= loosens;
-        let touches = loosens || footprint.changes_session;
+        let touches = loosens || footprint.leaves_traces;
         // Of a text that changes names and writes, nobody knows which it does first.
         let names = session.names.after(sql, &footprint);
         session.names = names;
+        let footprint = match (names, &footprint.writes) {
+            // By another path it may call another function.
+            (Names::Changed, Writes::Nothing) => shared.footprint_by_any_path(sql),
+            _ => footprint,
+        };
         let what = if session.is_loose {
             session.gathered.add(&footprint, names, definitions);
             match session.gathered.is_empty() {

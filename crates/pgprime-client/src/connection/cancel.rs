@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 ///
 /// It goes on when the caller gives up. PgBouncer 1.18 ends with an error when the sender of a cancel request hangs up
 /// before it has passed it on.
-pub(super) async fn cancel(token: CancelToken, server: &Server, tls: &Tls) -> io::Result<()> {
+pub(crate) async fn cancel(token: CancelToken, server: &Server, tls: &Tls) -> io::Result<()> {
     let (server, tls) = (server.clone(), tls.clone());
     let task = tokio::spawn(timeout(LIMIT, async move { send(&token, &server, &tls).await }));
     task.await.map_err(io::Error::other)??

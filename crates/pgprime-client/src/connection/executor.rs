@@ -1,6 +1,7 @@
 //! Running statements: prepared or typed, again where that is safe, and the caches for both.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
@@ -30,6 +31,9 @@ const STATEMENTS_MAX: usize = 256;
 /// Texts whose parameter types are kept, for all connections of a pool.
 const LEARNED_MAX: usize = 1_024;
 
+/// What is said of a statement that comes too late.
+pub(crate) const TRANSACTION_OVER: &str = "this transaction is over; begin another";
+
 /// Parameters of a statement.
 pub(super) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -45,6 +49,8 @@ pub(crate) struct Common {
     learned: Mutex<Lru<Arc<Learned>>>,
     /// Statements of the configuration that could not be prepared, and have been reported.
     reported: Mutex<HashSet<String>>,
+    /// A setting that the server refused has been reported.
+    is_refusal_reported: AtomicBool,
 }
 
 impl Common {
@@ -64,6 +70,7 @@ impl Common {
             statements: Configured::new(statements),
             learned: Mutex::new(Lru::new(LEARNED_MAX)),
             reported: Mutex::default(),
+            is_refusal_reported: AtomicBool::new(false),
         }
     }
 
@@ -73,6 +80,11 @@ impl Common {
             self.announcer = announcer;
         }
         self
+    }
+
+    /// Changes with what a new session finds set.
+    pub(crate) fn era(&self) -> u64 {
+        self.announcer.era()
     }
 
     /// One warning for each statement, however many connections meet it.
@@ -97,10 +109,14 @@ pub(super) struct Executor {
     pub(super) server: Server,
     pub(super) path: Path,
     pub(super) common: Arc<Common>,
+    /// Those of the pool that this server knows.
+    pub(super) settings: SessionSettings,
     pub(super) state: Arc<SessionState>,
     prepared: Mutex<Lru<Prepared>>,
     /// Behind a pooler without named statements: whoever describes a statement has the connection for itself.
     pub(super) turns: RwLock<()>,
+    /// That of the settings its session began with.
+    pub(super) era: u64,
     types: tokio::sync::Mutex<KnownTypes>,
 }
 
@@ -179,24 +195,45 @@ pub(super) async fn settle<T>(request: InFlight, outcome: Result<T, Failure>) ->
 }
 
 impl Executor {
-    pub(super) fn new(opened: Opened, path: Path, common: Arc<Common>) -> Self {
+    pub(super) fn new(opened: Opened, path: Path, common: Arc<Common>, era: u64) -> Self {
         Self {
             client: opened.client,
+            settings: common.settings.known_to(opened.server.version),
             server: opened.server,
             path,
             state: Arc::new(SessionState::new(common.announcer.clone())),
             common,
             prepared: Mutex::new(Lru::new(STATEMENTS_MAX)),
             turns: RwLock::new(()),
+            era,
             types: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Prepares the statements of the configuration.
+    /// Says what the login could not, and prepares the statements of the configuration.
     pub(super) async fn get_ready(self: &Arc<Self>) -> Result<(), tokio_postgres::Error> {
+        self.set_what_is_newer().await?;
         match self.path.has_named_statements() {
             true => self.prepare_configured().await,
             false => self.learn_configured().await,
+        }
+    }
+
+    /// Settings of a session of one's own that its login could not say, after the login and after a reset. A server whose
+    /// platform cannot do as told goes on without: that is said once.
+    pub(super) async fn set_what_is_newer(&self) -> Result<(), tokio_postgres::Error> {
+        let Some(sql) = self.settings.after_login().filter(|_| self.path == Path::Direct) else {
+            return Ok(());
+        };
+        match self.client.batch_execute(&sql).await {
+            Err(error) if error.as_db_error().is_some() && !error.is_closed() => {
+                if !self.common.is_refusal_reported.swap(true, Ordering::Relaxed) {
+                    let pool = self.common.role.name();
+                    tracing::warn!(pool, %error, "the database refuses a setting of the session");
+                }
+                Ok(())
+            }
+            outcome => outcome,
         }
     }
 
@@ -250,8 +287,25 @@ impl Executor {
 
     /// A text without parameters, announced as its request says.
     pub(super) async fn simple(&self, request: InFlight, sql: &str) -> Result<(), Error> {
-        let outcome = self.client.batch_execute(sql).await;
+        let outcome = self.pass(self.client.batch_execute(sql)).await;
+        settle(request, outcome).await
+    }
+
+    /// The text that ends a transaction: nothing is sent behind it.
+    pub(super) async fn last(&self, request: InFlight, sql: &str) -> Result<(), Error> {
+        let outcome = self.state.gate().shut(self.client.batch_execute(sql)).await;
         settle(request, outcome.map_err(Failure::Driver)).await
+    }
+
+    /// Sends what the transaction that it is meant for, if any, has not ended before.
+    async fn pass<T>(
+        &self,
+        request: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        match self.state.gate().pass(request).await {
+            Some(outcome) => Ok(outcome?),
+            None => Err(Failure::Usage(TRANSACTION_OVER.to_owned())),
+        }
     }
 
     pub(super) async fn run(
@@ -312,11 +366,11 @@ impl Executor {
         }
         let parameters = parameters.iter().copied();
         match &prepared.how {
-            How::Named(statement) => Ok(self.client.query_raw(statement, parameters).await?),
+            How::Named(statement) => self.pass(self.client.query_raw(statement, parameters)).await,
             How::Typed(_) => {
                 let _turn = self.turn().await;
                 let typed = parameters.zip(types.iter().cloned());
-                Ok(self.client.query_typed_raw(sql, typed).await?)
+                self.pass(self.client.query_typed_raw(sql, typed)).await
             }
         }
     }

@@ -7,6 +7,12 @@ use std::task::{Context, Poll};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Announcer;
 
+impl Announcer {
+    pub(crate) fn era(&self) -> u64 {
+        0
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct SessionWrites;
 

@@ -7,6 +7,7 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::types::WrongType;
 
 use super::announce::{Announced, Announcer, Due, Ending, SessionWrites, Telling};
+use super::gate::Gate;
 
 /// What is known of a session without asking it.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct SessionState {
     in_transaction: AtomicBool,
     /// Something ran whose effect on the session is not known.
     is_touched: AtomicBool,
+    /// Shut behind the end of a transaction.
+    gate: Gate,
 }
 
 impl SessionState {
@@ -27,7 +30,12 @@ impl SessionState {
             in_flight: AtomicU32::new(0),
             in_transaction: AtomicBool::new(false),
             is_touched: AtomicBool::new(false),
+            gate: Gate::default(),
         }
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(crate) fn writes(&self) -> &SessionWrites {
@@ -72,7 +80,7 @@ impl SessionState {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        !self.has_requests() && !self.in_transaction() && !self.is_touched()
+        !self.has_requests() && !self.in_transaction() && !self.is_touched() && self.gate.is_open()
     }
 
     /// After all has been cleaned.
@@ -80,6 +88,7 @@ impl SessionState {
         self.in_flight.store(0, Ordering::Release);
         self.in_transaction.store(false, Ordering::Release);
         self.is_touched.store(false, Ordering::Release);
+        self.gate.open();
     }
 }
 

@@ -1,16 +1,15 @@
-//! The session that listens to writers outside.
+//! Who listens to writers outside: from one session to the next.
 
-use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use pgprime_cache::Tables;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tokio_postgres::{Client, Notification};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::message::{self, Changed};
+use super::listening::{End, Listening, Look};
+use super::replication::{self, Changes, SLOT_AWAITED};
 use crate::config::DatabaseConfig;
 use crate::connect::{OpenRequest, Opened, within};
 use crate::endpoint::Endpoint;
@@ -21,13 +20,11 @@ use crate::session::{Path, Pooling, SessionSettings};
 use crate::tls::Tls;
 
 const LISTEN: &str = "LISTEN pgprime_changes";
-/// How often the connection is asked whether it lives, and how long it has for the answer: a dead one is noticed within
-/// 10 s.
-const ASK_EVERY: Duration = Duration::from_secs(5);
-const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Pauses between attempts to connect.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long the slot for logical decoding is waited for, once nobody waits for us: as long as others' transactions take.
+const SLOT_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Notifications that have not been dealt with. A session that does not keep up is given up, and with it all that was kept.
 const WAITING_MAX: usize = 10_000;
 
@@ -48,12 +45,6 @@ struct Place {
     connect_timeout: Duration,
 }
 
-/// A session that listens.
-struct Listening {
-    client: Client,
-    notifications: mpsc::Receiver<Notification>,
-}
-
 /// Listens to writers outside, where the configuration says so; the first attempt has been made when it returns.
 ///
 /// # Errors
@@ -70,9 +61,10 @@ pub(crate) async fn listen(
     let endpoint = Endpoint::parse(url).map_err(|error| unusable(error.to_string()))?;
     let tls = Tls::new(&endpoint.tls).map_err(|error| unusable(error.to_string()))?;
     let place = Place { endpoint, tls, connect_timeout: config.connect_timeout };
-    let first = match place.open().await {
+    let mut log = Log::default();
+    let first = match place.open(config.connect_timeout).await {
         Ok(listening) => {
-            begin(results).await;
+            begin(&listening, results, &mut log).await;
             Some(listening)
         }
         Err(NoListening::Pooler) => {
@@ -80,29 +72,54 @@ pub(crate) async fn listen(
                 "it leads to a transaction pooler, behind which nobody can LISTEN; give PostgreSQL's own URL";
             return Err(unusable(reason.to_owned()));
         }
-        Err(NoListening::Trouble(error)) => {
-            tracing::warn!(%error, "writers outside are not heard yet");
+        Err(NoListening::Trouble(reason)) => {
+            log.deaf(&reason);
+            results.hearing().deaf(&reason);
             None
         }
     };
-    let listening = tokio::spawn(go_on(place, Arc::downgrade(results), first));
+    let listening = tokio::spawn(go_on(place, Arc::downgrade(results), first, log));
     Ok(Some(Listener(listening.abort_handle())))
 }
 
 /// Why nobody is heard.
 enum NoListening {
     Pooler,
-    Trouble(ConnectError),
+    Trouble(String),
 }
 
 impl From<ConnectError> for NoListening {
     fn from(error: ConnectError) -> Self {
-        Self::Trouble(error)
+        Self::Trouble(match remedy(&error) {
+            Some(remedy) => format!("{error}; {remedy}"),
+            None => error.to_string(),
+        })
+    }
+}
+
+/// What to do about it.
+fn remedy(error: &ConnectError) -> Option<&'static str> {
+    let (ConnectError::Rejected { reason, sqlstate, .. }
+    | ConnectError::Unavailable { reason, sqlstate, .. }) = error
+    else {
+        return None;
+    };
+    match sqlstate.as_str() {
+        "55000" if reason.contains("wal_level") => {
+            Some("set wal_level = logical and restart PostgreSQL, or DROP PUBLICATION pgprime_changes")
+        }
+        "42501" => {
+            Some("ALTER ROLE … REPLICATION for the role of listen_url, or DROP PUBLICATION pgprime_changes")
+        }
+        "53400" => Some("raise max_replication_slots, or drop a slot that nobody uses"),
+        "53300" if reason.contains("max_wal_senders") => Some("raise max_wal_senders"),
+        _ => None,
     }
 }
 
 impl Place {
-    async fn open(&self) -> Result<Listening, NoListening> {
+    /// Opens a session that listens, and where there is the publication, one that hears it.
+    async fn open(&self, slot_wait: Duration) -> Result<Listening, NoListening> {
         let Self { endpoint, tls, connect_timeout } = self;
         let (sender, notifications) = mpsc::channel(WAITING_MAX);
         let (options, heard) = (endpoint.options(), Some(&sender));
@@ -114,94 +131,163 @@ impl Place {
         if path != Path::Direct {
             return Err(NoListening::Pooler);
         }
+        let look = within(&server.target, deadline, Look::take(&client)).await?;
+        let changes = match &look.publication {
+            None => None,
+            Some(_) if look.takes_us_for_standby => {
+                return Err(NoListening::Trouble(Look::STANDBY.to_owned()));
+            }
+            Some(_) => {
+                let source = replication::Source { endpoint, tls, server: &server };
+                Some(Changes::open(source, deadline.max(Instant::now() + slot_wait)).await?)
+            }
+        };
+        let deadline = deadline.max(Instant::now() + *connect_timeout);
         within(&server.target, deadline, client.batch_execute(LISTEN)).await?;
-        Ok(Listening { client, notifications })
+        Ok(Listening::new(client, notifications, changes, look))
     }
 }
 
 /// Listens, and connects again and again when that ends, for as long as anybody has the cache.
-async fn go_on(place: Place, results: Weak<Results>, mut first: Option<Listening>) {
+async fn go_on(place: Place, results: Weak<Results>, mut first: Option<Listening>, mut log: Log) {
     let mut pause = PAUSE_FIRST;
     loop {
         let listening = match first.take() {
             Some(listening) => Ok(listening),
             None => {
-                let opened = place.open().await;
+                let opened = open_patiently(&place, &results, &mut log).await;
                 let Some(results) = results.upgrade() else { return };
-                if opened.is_ok() {
-                    begin(&results).await;
+                if let Ok(listening) = &opened {
+                    begin(listening, &results, &mut log).await;
                 }
                 opened
             }
         };
-        match listening {
+        let end = match listening {
             Ok(listening) => {
                 pause = PAUSE_FIRST;
-                hear(listening, &results).await;
-                let Some(results) = results.upgrade() else { return };
-                results.hearing().lost();
-                tracing::warn!("the session that listens to writers outside was lost");
+                listening.hear(&results).await
             }
-            Err(NoListening::Pooler) => tracing::warn!("listen_url leads to a transaction pooler by now"),
-            Err(NoListening::Trouble(error)) => tracing::debug!(%error, "writers outside are not heard yet"),
+            Err(NoListening::Pooler) => {
+                End::NotBegun("listen_url leads to a transaction pooler by now".to_owned())
+            }
+            Err(NoListening::Trouble(reason)) => End::NotBegun(reason),
+        };
+        let Some(results) = results.upgrade() else { return };
+        if report(&end, &results, &mut log) == Next::AtOnce {
+            continue;
         }
+        drop(results);
         sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-/// LISTEN is in force. What was said before has not been heard.
-async fn begin(results: &Results) {
+/// When the next attempt is made.
+#[derive(PartialEq, Eq)]
+enum Next {
+    AtOnce,
+    AfterPause,
+}
+
+fn report(end: &End, results: &Results, log: &mut Log) -> Next {
+    match end {
+        End::Lost(reason) => {
+            results.hearing().lost(reason);
+            log.deaf(reason);
+            Next::AfterPause
+        }
+        End::NotBegun(reason) => {
+            results.hearing().deaf(reason);
+            log.deaf(reason);
+            Next::AfterPause
+        }
+        End::Changed => {
+            results.hearing().deaf("the publication has come, gone or been made anew");
+            tracing::info!(
+                "the publication pgprime_changes has come, gone or been made anew; listening begins anew"
+            );
+            Next::AtOnce
+        }
+        // Found out with the next attempt, too.
+        End::Over => Next::AtOnce,
+    }
+}
+
+/// Opens a session, and says so when the slot is long in coming.
+async fn open_patiently(
+    place: &Place,
+    results: &Weak<Results>,
+    log: &mut Log,
+) -> Result<Listening, NoListening> {
+    let mut opening = pin!(place.open(SLOT_WAIT_MAX));
+    // All else takes no longer than this.
+    if let Ok(opened) = timeout(place.connect_timeout, &mut opening).await {
+        return opened;
+    }
+    if let Some(results) = results.upgrade() {
+        results.hearing().deaf(SLOT_AWAITED);
+        log.deaf(SLOT_AWAITED);
+    }
+    opening.await
+}
+
+/// LISTEN is in force, and the slot is there. What was said before has not been heard.
+async fn begin(listening: &Listening, results: &Results, log: &mut Log) {
     results.schema_changed();
     let _ = results.cache().invalidate_all().await;
-    results.hearing().began();
+    results.hearing().began(listening.sources());
+    log.began(listening);
 }
 
-/// Hears until the session ends.
-async fn hear(mut listening: Listening, results: &Weak<Results>) {
-    let mut ticks = interval(ASK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            notification = listening.notifications.recv() => {
-                let (Some(notification), Some(results)) = (notification, results.upgrade()) else { return };
-                take_in(notification, &mut listening.notifications, &results).await;
-            }
-            _ = ticks.tick() => {
-                // Answers come behind notifications, and these are taken in meanwhile by the connection's own task.
-                let answer = timeout(ANSWER_MAX, listening.client.batch_execute("")).await;
-                if !matches!(answer, Ok(Ok(()))) || results.strong_count() == 0 {
-                    return;
-                }
-            }
+/// Says each trouble once.
+#[derive(Default)]
+struct Log {
+    said: Option<String>,
+}
+
+impl Log {
+    fn deaf(&mut self, reason: &str) {
+        match self.said.as_deref() == Some(reason) {
+            true => tracing::debug!(reason, "writers outside are still not heard"),
+            false => tracing::warn!(reason, "writers outside are not heard"),
         }
+        self.said = Some(reason.to_owned());
+    }
+
+    fn began(&mut self, listening: &Listening) {
+        let publication = listening.sources().publication;
+        tracing::info!(notifications = true, publication, "writers outside are heard");
+        self.said = None;
     }
 }
 
-/// Gives up what was made from the tables that this notification, and those that came with it, are about.
-async fn take_in(first: Notification, more: &mut mpsc::Receiver<Notification>, results: &Results) {
-    let mut changed = Some(BTreeSet::new());
-    let mut next = Some(first);
-    while let Some(notification) = next {
-        match message::read(notification.payload(), results) {
-            None => results.hearing().ignored(),
-            Some(Changed::Anything) => {
-                results.hearing().heard();
-                changed = None;
-            }
-            Some(Changed::Tables(tables)) => {
-                results.hearing().heard();
-                if let Some(changed) = &mut changed {
-                    changed.extend(tables);
-                }
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_say_what_to_do() {
+        let rejected = |sqlstate: &str, reason: &str| ConnectError::Rejected {
+            target: "h".to_owned(),
+            reason: reason.to_owned(),
+            sqlstate: sqlstate.to_owned(),
+        };
+        for (sqlstate, reason, expected) in [
+            ("55000", "logical decoding requires \"wal_level\" >= \"logical\"", Some("wal_level = logical")),
+            ("55000", "something else", None),
+            ("42501", "permission denied to start WAL sender", Some("ALTER ROLE")),
+            ("53400", "all replication slots are in use", Some("max_replication_slots")),
+            (
+                "53300",
+                "number of requested standby connections exceeds max_wal_senders",
+                Some("max_wal_senders"),
+            ),
+            ("53300", "sorry, too many clients already", None),
+        ] {
+            let found = remedy(&rejected(sqlstate, reason));
+            assert_eq!(found.is_some(), expected.is_some(), "{reason}");
+            assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()), "{reason}: {found:?}");
         }
-        next = more.try_recv().ok();
     }
-    let _ = match changed {
-        None => results.cache().invalidate_all().await,
-        Some(tables) if tables.is_empty() => return,
-        Some(tables) => results.cache().invalidate(&Tables::new(&tables)).await,
-    };
 }

@@ -10,7 +10,7 @@ const FAMILY: &str = include_str!("sql/family.sql");
 /// Ordinary and partitioned tables of a schema.
 const OF_SCHEMA: &str = include_str!("sql/of_schema.sql");
 
-/// All tables of a schema that can have the trigger, as SQL takes their names.
+/// All ordinary and partitioned tables of a schema, as SQL takes their names.
 ///
 /// # Errors
 /// [`Error::Usage`] when there are none, [`Error::Query`].
@@ -31,7 +31,7 @@ pub async fn families(client: &Client, names: &[&str]) -> Result<Vec<String>, Er
     for name in names {
         let rows = client.query_typed(FAMILY, &[(name, Type::TEXT)]).await?;
         if rows.is_empty() {
-            let what = "is not the name of a table that can have triggers; write it as SQL does";
+            let what = "is not the name of an ordinary or partitioned table; write it as SQL does";
             return Err(Error::Usage(format!("{name} {what}")));
         }
         for row in rows {

@@ -94,7 +94,8 @@ pub async fn installed(client: &Client) -> Result<Vec<Watched>, Error> {
     rows.iter().map(|row| Ok(Watched { table: row.try_get(0)?, is_enabled: row.try_get(1)? })).collect()
 }
 
-async fn in_transaction(client: &Client, sql: &str) -> Result<(), Error> {
+/// Does this with limits, whole or not at all.
+pub(super) async fn in_transaction(client: &Client, sql: &str) -> Result<(), Error> {
     let outcome = client.batch_execute(&format!("BEGIN; {LIMITS}; {sql}; COMMIT")).await;
     if outcome.is_err() {
         // What the error was is what matters.

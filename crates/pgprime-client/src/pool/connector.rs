@@ -20,6 +20,11 @@ pub(crate) trait Connector: Send + Sync + 'static {
     /// Without I/O: whether the connection is known to be gone.
     fn is_closed(&self, connection: &Self::Connection) -> bool;
 
+    /// Without I/O: whether it is well, and nevertheless to be replaced by a new one before its next use.
+    fn is_outdated(&self, _connection: &Self::Connection) -> bool {
+        false
+    }
+
     /// Without I/O: whether it came back so that it can be used again at once: no request in flight, no transaction, no
     /// changed session.
     fn is_clean(&self, connection: &Self::Connection) -> bool;

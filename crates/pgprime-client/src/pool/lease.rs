@@ -57,6 +57,8 @@ impl<M: Connector> Drop for Lease<M> {
         let shared = &self.shared;
         if shared.connector.is_closed(&connection) {
             self.end(connection, End::Died);
+        } else if shared.connector.is_clean(&connection) && shared.connector.is_outdated(&connection) {
+            self.end(connection, End::Lifetime);
         } else if shared.connector.is_clean(&connection) {
             let mut effects = Effects::new();
             let now = clock();

@@ -269,7 +269,9 @@ impl<M: Connector> State<M> {
 
     fn is_dead(&self, id: SlotId) -> bool {
         match &self.slots[id].place {
-            Place::Idle(connection) | Place::Granted(connection) => self.connector.is_closed(connection),
+            Place::Idle(connection) | Place::Granted(connection) => {
+                self.connector.is_closed(connection) || self.connector.is_outdated(connection)
+            }
             Place::Held { .. } | Place::Tended => false,
         }
     }

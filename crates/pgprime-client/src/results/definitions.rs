@@ -66,6 +66,8 @@ pub(super) struct Definitions {
     attempts: watch::Sender<Attempts>,
     loads: AtomicU64,
     errors: AtomicU64,
+    /// Changes of what a new session finds set.
+    era: AtomicU64,
 }
 
 impl Catalogs {
@@ -115,6 +117,7 @@ impl Definitions {
             attempts: watch::Sender::new(Attempts::default()),
             loads: AtomicU64::new(1),
             errors: AtomicU64::new(0),
+            era: AtomicU64::new(0),
         }))
     }
 
@@ -130,6 +133,20 @@ impl Definitions {
             self.wish();
         }
         Arc::clone(&known.footprint)
+    }
+
+    pub(super) fn footprint_by_any_path(&self, sql: &str) -> Arc<Footprint> {
+        let generation = self.generation();
+        self.text(&generation, sql).footprint_by_any_path(&generation.schema, sql)
+    }
+
+    /// Whether transactions see one moment unless they say otherwise.
+    pub(super) fn sees_one_moment(&self) -> bool {
+        self.generation().schema.default_isolation() != "read committed"
+    }
+
+    pub(super) fn era(&self) -> u64 {
+        self.era.load(Ordering::SeqCst)
     }
 
     pub(super) async fn known(&self, sql: &str) -> Result<Arc<Known>, Arc<str>> {
@@ -217,6 +234,10 @@ impl Definitions {
         let taken_us = self.now_us();
         match self.catalogs.load().await {
             Ok((schema, base)) => {
+                // Before it can be used: who looks for a result by the new settings does not get it by an old session's.
+                if is_other_session(&self.generation().schema, &schema) {
+                    self.era.fetch_add(1, Ordering::SeqCst);
+                }
                 let generation = Generation { schema, base, texts: Texts::new(), taken_us };
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
                 self.loads.fetch_add(1, Ordering::Relaxed);
@@ -230,6 +251,14 @@ impl Definitions {
             }
         }
     }
+}
+
+/// Whether a session that begins now finds other settings than one that began before.
+fn is_other_session(before: &Schema, now: &Schema) -> bool {
+    let found = |schema: &Schema| {
+        (schema.role().to_owned(), schema.search_path().to_vec(), schema.result_settings().to_vec())
+    };
+    found(before) != found(now) || before.default_isolation() != now.default_isolation()
 }
 
 /// Reads the catalogs again and again, for as long as it is not ended.

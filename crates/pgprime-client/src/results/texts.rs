@@ -23,6 +23,7 @@ const TEXTS_EXPECTED: usize = 1_000;
 /// What is known of a text.
 pub(crate) struct Known {
     pub(crate) footprint: Arc<Footprint>,
+    by_any_path: OnceLock<Arc<Footprint>>,
     /// The tables it reads.
     pub(crate) tables: Tables,
     /// Its name in reports: the text without values.
@@ -67,6 +68,7 @@ impl Known {
             verdict: Verdict::of(&footprint),
             key: base.clone().text(sql).other("definitions", footprint.definitions),
             learning: learnings.of(sql, footprint.definitions),
+            by_any_path: OnceLock::new(),
             header: Mutex::default(),
             size_bytes: BYTES_EACH + 2 * sql.len() + names,
             footprint: Arc::new(footprint),
@@ -76,6 +78,10 @@ impl Known {
     pub(crate) fn is_unknown(&self) -> bool {
         let is_unknown = |not_kept: &pgprime_footprint::NotKept| not_kept.reason == NotKeptReason::Unknown;
         self.footprint.kept.as_ref().is_err_and(|reasons| reasons.iter().any(is_unknown))
+    }
+
+    pub(crate) fn footprint_by_any_path(&self, schema: &Schema, sql: &str) -> Arc<Footprint> {
+        Arc::clone(self.by_any_path.get_or_init(|| Arc::new(schema.footprint_by_any_path(sql))))
     }
 
     /// The columns that were read last.

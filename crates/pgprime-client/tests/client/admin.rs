@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use pgprime_client::{Database, DatabaseConfig, Error, HeldCounts, Named, Step};
+use pgprime_client::{Connection, Database, DatabaseConfig, Error, HeldCounts, Named, Step};
 
-use crate::support::{SECRET, connect, main_pool, place, run, secret, sqlstate, until, value};
+use crate::support::{Place, SECRET, connect, main_pool, place, run, secret, sqlstate, until, value};
+
+/// The server's major version.
+fn version(place: &Place) -> u32 {
+    place.psql("SHOW server_version_num").parse::<u32>().unwrap() / 10_000
+}
 
 fn held(database: &Database) -> HeldCounts {
     database.report().admin.held.unwrap()
@@ -41,6 +46,111 @@ fn limits_are_in_force() {
         forgotten.batch_execute("BEGIN; INSERT INTO items VALUES (1)").await.unwrap();
         until("it is ended", || place.sessions("state LIKE 'idle in transaction%'") == 0).await;
         assert_eq!(value::<i64>(&database.main(), "SELECT count(*) FROM items").await, 0);
+    });
+}
+
+/// The settings of an admin session, those that the server does not know as `-`.
+async fn settings(report: &Connection) -> String {
+    let names = "hash_mem_multiplier,client_connection_check_interval,transaction_timeout".split(',');
+    let shown = names.map(|name| format!("coalesce(current_setting('{name}', true), '-')"));
+    let sql = format!("SELECT concat_ws(' ', {})", shown.collect::<Vec<_>>().join(", "));
+    report.query_one(sql.as_str(), &[]).await.unwrap().get(0)
+}
+
+#[test]
+fn what_newer_servers_can_bound_is_bounded() {
+    run(async {
+        let place = place();
+        let database = connect(place.config()).await;
+        let version = version(&place);
+        let check = if version >= 14 { "10s" } else { "-" };
+        let timeout = if version >= 17 { "30min" } else { "-" };
+        let expected = format!("2 {check} {timeout}");
+        // Whatever a report sets: the next one finds the limits in force.
+        for _ in 0..2 {
+            let report = database.admin().acquire().await.unwrap();
+            assert_eq!(settings(&report).await, expected);
+            report.batch_execute("SET hash_mem_multiplier = 1000").await.unwrap();
+            if version >= 17 {
+                report.batch_execute("SET transaction_timeout = 0").await.unwrap();
+            }
+            if version >= 14 {
+                report.batch_execute("SET client_connection_check_interval = 0").await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn reports_end_with_the_process_that_asked() {
+    let place = place();
+    if version(&place) < 14 {
+        return;
+    }
+    let mut config = place.config();
+    config.admin.client_check_interval = Duration::from_millis(50);
+    // It ends as if it were killed: nothing is cancelled, its sockets are closed.
+    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let database = process.block_on(connect(config));
+    let admin = database.admin();
+    process.spawn(async move { admin.query("SELECT pg_sleep(600)", &[]).await.map(drop) });
+    run(until("it runs", || place.sessions("query LIKE '%pg_sleep(600)%'") == 1));
+    process.shutdown_background();
+    run(until("it has ended", || place.sessions("query LIKE '%pg_sleep(600)%'") == 0));
+}
+
+#[test]
+fn reports_do_not_fill_the_disk() {
+    run(async {
+        let place = place();
+        let mut config = place.config();
+        (config.admin.work_mem, config.admin.temp_file_limit) = ("64kB".into(), Some("1MB".into()));
+        let database = connect(config.clone()).await;
+        let sort = "SELECT count(*) FROM (SELECT i FROM generate_series(1, 300000) i ORDER BY -i OFFSET 0) s";
+        assert_eq!(sqlstate(database.admin().query(sort, &[]).await), "53400");
+        assert_eq!(value::<i64>(&database.main(), sort).await, 300_000);
+
+        // Who may not have the limit is told so, and by whom it can be given; the service goes on.
+        let role = format!("{}_report", place.name);
+        place.psql(&format!("CREATE ROLE {role} LOGIN"));
+        config.url = config.url.replace("//postgres:", &format!("//{role}:"));
+        let database = connect(config.clone()).await;
+        let refused = database.admin().query(sort, &[]).await.unwrap_err().to_string();
+        assert!(refused.contains("GRANT SET ON PARAMETER temp_file_limit TO"), "{refused}");
+        assert_eq!(value::<i64>(&database.main(), sort).await, 300_000);
+        drop(database);
+        if version(&place) >= 15 {
+            place.psql(&format!("GRANT SET ON PARAMETER temp_file_limit TO {role}"));
+            let database = connect(config).await;
+            assert_eq!(sqlstate(database.admin().query(sort, &[]).await), "53400");
+            database.close().await;
+            place.psql(&format!("REVOKE SET ON PARAMETER temp_file_limit FROM {role}"));
+        }
+        place.psql(&format!("DROP ROLE {role}"));
+    });
+}
+
+#[test]
+fn a_report_whose_rows_nobody_fetches_is_ended() {
+    run(async {
+        let place = place();
+        if version(&place) < 17 {
+            return;
+        }
+        let mut config = place.config();
+        config.admin.transaction_timeout = Duration::from_millis(200);
+        let database = connect(config).await;
+        // More than the sockets take: the server waits for us, and need not heed any other limit there.
+        let many = "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)";
+        let mut report = database.admin().query_stream(many, &[]).await.unwrap();
+        until("it is ended", || place.sessions("query LIKE '%repeat%' AND state = 'active'") == 0).await;
+        let error = loop {
+            match report.next().await {
+                Ok(row) => assert!(row.is_some(), "all rows came"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.sqlstate() == "25P04" || error.is_connection_lost(), "{error}");
     });
 }
 

@@ -11,7 +11,7 @@ use pgprime_cluster::{Cluster, ClusterOptions, Node, SharedCluster};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 static CLUSTER: SharedCluster = SharedCluster::new(|| {
-    ClusterOptions::default().with_hba([
+    ClusterOptions::default().with_setting("wal_level", "logical").with_hba([
         "local all all trust",
         "hostssl all only_tls 127.0.0.1/32 trust",
         "hostnossl all only_plain 127.0.0.1/32 trust",
@@ -25,14 +25,14 @@ static CLUSTER: SharedCluster = SharedCluster::new(|| {
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Files for TLS: the authority that signed the server's certificate, another one, and a client's certificate.
-struct Tls {
-    node: &'static Node,
+pub(crate) struct Tls {
+    pub(crate) node: &'static Node,
     folder: PathBuf,
 }
 
 impl Tls {
     /// The server has a certificate for the name `db.example` only.
-    fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static TLS: OnceLock<Tls> = OnceLock::new();
         TLS.get_or_init(|| Self::set_up(CLUSTER.cluster()))
     }
@@ -83,7 +83,11 @@ impl Tls {
         Self { node, folder }
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn cluster(&self) -> &'static Cluster {
+        CLUSTER.cluster()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 

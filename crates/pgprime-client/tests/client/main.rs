@@ -7,13 +7,18 @@ mod announce;
 mod announce_proof;
 mod batches;
 mod cached;
+mod cached_dropped;
+mod cached_random;
 mod cached_schema;
 mod cached_shared;
+mod cached_truth;
 mod cached_values;
 mod connect;
 mod database;
 mod faults;
 mod outside;
+mod outside_publication;
+mod outside_trouble;
 mod paging;
 #[path = "../../src/connector/tests/pgbouncer.rs"]
 mod pgbouncer;

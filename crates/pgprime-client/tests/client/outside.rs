@@ -11,28 +11,28 @@ use crate::cached::{config, fetch, until_read};
 use crate::pgbouncer;
 use crate::support::{Place, Proxy, connect, disturbed_place, place, run, sqlstate, until};
 
-const SUM: &str = "SELECT coalesce(sum(n), 0)::bigint FROM items";
+pub(crate) const SUM: &str = "SELECT coalesce(sum(n), 0)::bigint FROM items";
 
-async fn client(place: &Place) -> Client {
+pub(crate) async fn client(place: &Place) -> Client {
     let url = place.url(place.primary().port());
     pgprime_client::connect(&url, Duration::from_secs(10)).await.unwrap().client
 }
 
-fn listening(place: &Place, listen_url: String) -> DatabaseConfig {
+pub(crate) fn listening(place: &Place, listen_url: String) -> DatabaseConfig {
     let cache = ResultCacheConfig { listen_url: Some(listen_url), ..ResultCacheConfig::default() };
     DatabaseConfig { cache: Some(cache), ..config(place) }
 }
 
-fn hearing(database: &Database) -> HearingReport {
+pub(crate) fn hearing(database: &Database) -> HearingReport {
     database.report().cache.unwrap().hearing
 }
 
-async fn sum(database: &Database) -> i64 {
+pub(crate) async fn sum(database: &Database) -> i64 {
     fetch(database, SUM).await.row(0).unwrap().get(0)
 }
 
 /// Waits until a read is served from memory.
-async fn kept(database: &Database, sql: &str) {
+pub(crate) async fn kept(database: &Database, sql: &str) {
     until_read("it is kept", database, sql, |rows| rows.source() == CachedSource::Memory).await;
 }
 
@@ -48,7 +48,7 @@ fn what_others_write_is_heard() {
             "UPDATE items SET n = n + 1",
             "DELETE FROM items WHERE id = 2",
             "COPY items (id, n) FROM PROGRAM 'echo 3,5' WITH (FORMAT csv)",
-            "BEGIN; SET LOCAL session_replication_role = replica; UPDATE items SET n = 0; COMMIT",
+            "BEGIN; SET LOCAL session_replication_role = replica; UPDATE items SET n = 3; COMMIT",
             "TRUNCATE items",
         ]
         .into_iter()
@@ -134,6 +134,20 @@ fn triggers_come_and_go() {
         }
         assert!(outside::tables_of(&client, "nowhere").await.is_err());
         assert_eq!(outside::installed(&client).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_table_that_comes_to_be_watched_loses_what_was_kept() {
+    run(async {
+        let place = place();
+        let database = connect(listening(&place, place.url(place.primary().port()))).await;
+        kept(&database, SUM).await;
+        place.psql("INSERT INTO items (id, n) VALUES (1, 7)");
+        assert_eq!(sum(&database).await, 0, "nobody has heard of it");
+        outside::install(&client(&place).await, &["items"]).await.unwrap();
+        until_read("it is read anew", &database, SUM, |rows| rows.row(0).unwrap().get::<_, i64>(0) == 7)
+            .await;
     });
 }
 

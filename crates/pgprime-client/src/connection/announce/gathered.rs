@@ -107,6 +107,7 @@ mod tests {
             control: Control::None,
             changes_definitions: false,
             changes_session: true,
+            leaves_traces: true,
             definitions: [0; 32],
             kept: Ok(()),
         }

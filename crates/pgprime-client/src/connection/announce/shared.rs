@@ -91,6 +91,11 @@ impl Announcer {
         self.0.as_ref()
     }
 
+    /// Changes with what a new session finds set, as far as it changes results.
+    pub(crate) fn era(&self) -> u64 {
+        self.shared().map_or(0, |shared| shared.results.era())
+    }
+
     /// What was said so far.
     pub(crate) fn report(&self) -> WriteReport {
         let Some(shared) = self.shared() else { return WriteReport::default() };
@@ -110,6 +115,10 @@ impl Announcer {
 impl Shared {
     pub(super) fn footprint(&self, sql: &str) -> Arc<Footprint> {
         self.results.footprint(sql)
+    }
+
+    pub(super) fn footprint_by_any_path(&self, sql: &str) -> Arc<Footprint> {
+        self.results.footprint_by_any_path(sql)
     }
 
     /// The number of the definitions by which footprints are found out.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Example: pgprime cache triggers --all-of insurance --install --database-url postgresql://user:password@host:5432/database\n\
-    Exit codes: 0 well, 1 a table has no trigger, 2 wrong usage or refused by the database, 3 the database could not be reached"
+    Exit codes: 0 well, 1 a table is not heard, 2 wrong usage or refused by the database, 3 the database could not be reached"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -24,17 +24,31 @@ pub(crate) struct Arguments {
 pub(super) enum What {
     /// Triggers that say which tables are changed by programs that do not use pgprime's library; without one of --install,
     /// --remove and --print, tell which tables have them
-    Triggers(Triggers),
+    Triggers(Tables),
+    /// A publication by which the server itself says which tables are changed, by logical decoding; without one of --install,
+    /// --remove and --print, tell which tables are in it
+    Publication(Publication),
+}
+
+/// Which tables, what to do with them, and what of them is sent.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Publication {
+    #[command(flatten)]
+    pub(super) tables: Tables,
+    /// Send the keys of changed rows instead of all columns (version 15 or newer): less to send, and whoever changes a key has to
+    /// take its table out first
+    #[arg(long, conflicts_with = "remove")]
+    pub(super) keys_only: bool,
 }
 
 /// Which tables, and what to do with them.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Triggers {
-    /// Tables as SQL writes them, such as insurance.quotes; partitions are included [otherwise: all that have the trigger]
+pub(super) struct Tables {
+    /// Tables as SQL writes them, such as insurance.quotes; partitions are included [otherwise: all that have it]
     #[arg(value_name = "TABLE")]
-    pub(super) tables: Vec<String>,
+    pub(super) names: Vec<String>,
     /// All tables of a schema
-    #[arg(long, value_name = "SCHEMA", conflicts_with = "tables")]
+    #[arg(long, value_name = "SCHEMA", conflicts_with = "names")]
     pub(super) all_of: Option<String>,
     #[command(flatten)]
     action: Action,
@@ -43,10 +57,10 @@ pub(super) struct Triggers {
 #[derive(Clone, Copy, Debug, Args)]
 #[group(multiple = false)]
 struct Action {
-    /// Make the trigger where it is missing
+    /// Make it where it is missing
     #[arg(long)]
     install: bool,
-    /// Take the trigger away
+    /// Take it away
     #[arg(long)]
     remove: bool,
     /// Print the SQL that makes it, and do nothing
@@ -63,7 +77,7 @@ pub(super) enum Wish {
     Print,
 }
 
-impl Triggers {
+impl Tables {
     pub(super) fn wish(&self) -> Wish {
         match self.action {
             Action { install: true, .. } => Wish::Install,

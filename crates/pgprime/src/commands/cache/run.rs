@@ -1,155 +1,74 @@
 //! From options to a report and an exit code.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use pgprime_client::outside::{self, Watched};
 use pgprime_client::{Connected, Error};
 use serde::Serialize;
-use tokio_postgres::Client;
 
-use super::options::{Arguments, Triggers, What, Wish};
+use super::done::Done;
+use super::options::{Arguments, What, Wish};
+use super::{publication, triggers};
 use crate::database::{self, Unreachable};
 use crate::exit;
 use crate::output::{print, print_json};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let What::Triggers(triggers) = &arguments.what;
-    let is_well = database::block_on(work(arguments, triggers))?;
+    let is_well = database::block_on(work(arguments))?;
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDING) })
 }
 
-/// Which tables say that they are changed.
-#[derive(Debug, Serialize)]
-struct Report {
-    tables: Vec<Line>,
-}
-
-#[derive(Debug, Serialize)]
-struct Line {
-    table: String,
-    trigger: Trigger,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Trigger {
-    Enabled,
-    Disabled,
-    None,
-}
-
-async fn work(arguments: &Arguments, triggers: &Triggers) -> anyhow::Result<bool> {
-    let wish = triggers.wish();
-    if wish != Wish::Tell && triggers.tables.is_empty() && triggers.all_of.is_none() {
+async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
+    let (tables, what) = match &arguments.what {
+        What::Triggers(tables) => (tables, "triggers"),
+        What::Publication(publication) => (&publication.tables, "publication"),
+    };
+    if tables.wish() != Wish::Tell && tables.names.is_empty() && tables.all_of.is_none() {
         bail!("name the tables, or a schema with --all-of");
     }
     let connected = database::connect(arguments.database_url()).await?;
-    let outcome = carry_out(&connected.client, triggers, wish).await;
-    let done = outcome.map_err(|error| explained(error, &connected))?;
-    match done {
-        Done::Sql(sql) => print(&sql)?,
-        Done::Report(report) if arguments.json => {
-            print_json(&report)?;
-            return Ok(report.is_as(wish));
+    let client = &connected.client;
+    let (wish, explained) = (tables.wish(), |error| explained(error, &connected, what));
+    match &arguments.what {
+        What::Triggers(tables) => {
+            tell(triggers::carry_out(client, tables).await.map_err(explained)?, arguments, |report| {
+                (report.text(), report.is_as(wish))
+            })
         }
-        Done::Report(report) => {
-            print(&report.text())?;
-            return Ok(report.is_as(wish));
+        What::Publication(asked) => {
+            tell(publication::carry_out(client, asked).await.map_err(explained)?, arguments, |report| {
+                (report.text(), report.is_as(wish))
+            })
         }
     }
-    Ok(true)
 }
 
-enum Done {
-    Sql(String),
-    Report(Report),
-}
-
-async fn carry_out(client: &Client, triggers: &Triggers, wish: Wish) -> Result<Done, Error> {
-    let named = match &triggers.all_of {
-        Some(schema) => outside::tables_of(client, schema).await?,
-        None => triggers.tables.clone(),
+/// Prints it; whether all is well, which `judge` says with the text for people.
+fn tell<R: Serialize>(
+    done: Done<R>,
+    arguments: &Arguments,
+    judge: impl Fn(&R) -> (String, bool),
+) -> anyhow::Result<bool> {
+    let report = match done {
+        Done::Sql(sql) => {
+            print(&sql)?;
+            return Ok(true);
+        }
+        Done::Report(report) => report,
     };
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
-    match wish {
-        Wish::Install => drop(outside::install(client, &named).await?),
-        Wish::Remove => outside::remove(client, &named).await?,
-        Wish::Tell | Wish::Print => {}
+    let (text, is_well) = judge(&report);
+    if arguments.json {
+        print_json(&report)?
+    } else {
+        print(&text)?
     }
-    let tables = outside::families(client, &named).await?;
-    if wish == Wish::Print {
-        return Ok(Done::Sql(outside::triggers_sql(tables.iter().map(String::as_str))));
-    }
-    Ok(Done::Report(Report::new(tables, &outside::installed(client).await?)))
-}
-
-impl Report {
-    /// Of these tables; of those with the trigger if none is named.
-    fn new(mut tables: Vec<String>, installed: &[Watched]) -> Self {
-        if tables.is_empty() {
-            tables = installed.iter().map(|watched| watched.table.clone()).collect();
-        }
-        let line = |table: String| {
-            let trigger = match installed.iter().find(|watched| watched.table == table) {
-                Some(watched) if watched.is_enabled => Trigger::Enabled,
-                Some(_) => Trigger::Disabled,
-                None => Trigger::None,
-            };
-            Line { table, trigger }
-        };
-        Self { tables: tables.into_iter().map(line).collect() }
-    }
-
-    /// Whether all is as it was wished.
-    fn is_as(&self, wish: Wish) -> bool {
-        let expected = if wish == Wish::Remove { Trigger::None } else { Trigger::Enabled };
-        self.tables.iter().all(|line| line.trigger == expected)
-    }
-
-    fn text(&self) -> String {
-        if self.tables.is_empty() {
-            return "No table says that it is changed; --install makes the trigger that does.\n".to_owned();
-        }
-        let width = self.tables.iter().map(|line| line.table.chars().count()).max().unwrap_or(0);
-        let mut text = String::new();
-        for Line { table, trigger } in &self.tables {
-            let said = match trigger {
-                Trigger::Enabled => "says when it is changed",
-                Trigger::Disabled => "has the trigger, which is disabled",
-                Trigger::None => "says nothing",
-            };
-            let _ = writeln!(text, "{table:width$}  {said}");
-        }
-        text
-    }
+    Ok(is_well)
 }
 
 /// A connection that was lost has an exit code of its own.
-fn explained(error: Error, connected: &Connected) -> anyhow::Error {
+fn explained(error: Error, connected: &Connected, what: &str) -> anyhow::Error {
     if error.is_connection_lost() {
         return Unreachable::lost(connected, &error).into();
     }
-    anyhow::Error::new(error).context(format!("the triggers at {}", database::address(connected)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_says_which_tables_are_heard() {
-        let installed = [("a", true), ("long.name", false)];
-        let installed = installed.map(|(table, is_enabled)| Watched { table: table.to_owned(), is_enabled });
-        let report = Report::new(vec!["a".into(), "long.name".into(), "c".into()], &installed);
-        let expected = "a          says when it is changed\n\
-                        long.name  has the trigger, which is disabled\n\
-                        c          says nothing\n";
-        assert_eq!(report.text(), expected);
-        assert!(!report.is_as(Wish::Install));
-        let all = Report::new(Vec::new(), &installed[..1]);
-        assert!(all.is_as(Wish::Tell) && !all.is_as(Wish::Remove));
-        assert!(Report::new(Vec::new(), &[]).text().starts_with("No table"));
-    }
+    anyhow::Error::new(error).context(format!("the {what} at {}", database::address(connected)))
 }
