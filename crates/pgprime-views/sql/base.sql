@@ -7,15 +7,15 @@ WITH RECURSIVE reads(oid) AS (
     FROM reads r
     JOIN pg_class c ON c.oid = r.oid AND (c.relkind = 'v' OR c.oid = $1)
     JOIN pg_rewrite w ON w.ev_class = r.oid
-    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
-                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass::oid AND d.objid = w.oid
+                    AND d.refclassid = 'pg_class'::regclass::oid AND d.refobjid <> r.oid
 ), tables(oid) AS (
     SELECT oid FROM reads WHERE oid <> $1
     UNION
     SELECT i.inhrelid FROM tables t JOIN pg_inherits i ON i.inhparent = t.oid
 )
-SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
-       coalesce(pg_relation_filenode(c.oid), 0)::oid AS file,
+SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
+       coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)::oid AS file,
        pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
            + pg_stat_get_tuples_deleted(c.oid) AS changes
 FROM tables t

@@ -4,17 +4,24 @@ WITH RECURSIVE reads(oid, depth) AS (
     UNION
     SELECT w.ev_class, r.depth + 1
     FROM reads r
-    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid
-                    AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass::oid AND d.refobjid = r.oid
+                    AND d.classid = 'pg_rewrite'::regclass::oid
     JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> r.oid
     WHERE r.depth < 100
 )
 SELECT c.oid, c.relkind::text AS kind, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
        CASE WHEN c.relkind IN ('v', 'm') THEN rtrim(pg_get_viewdef(c.oid), '; ') END AS definition,
-       (SELECT string_agg(format('%I=%L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
-        FROM unnest(c.reloptions) AS o) AS options,
+       (SELECT string_agg(o.start || pg_catalog.format('%I=%L', split_part(o.set, '=', 1), substr(o.set, strpos(o.set, '=') + 1)), ', '
+                          ORDER BY o.start, o.place)
+        FROM (SELECT '' AS start, own.set, own.place FROM pg_catalog.unnest(c.reloptions) WITH ORDINALITY AS own (set, place)
+              UNION ALL
+              SELECT 'toast.', far.set, far.place
+              FROM pg_class t, pg_catalog.unnest(t.reloptions) WITH ORDINALITY AS far (set, place)
+              WHERE t.oid = c.reltoastrelid) AS o) AS options,
+       (SELECT m.amname FROM pg_am m
+        WHERE m.oid = c.relam AND m.amname <> current_setting('default_table_access_method')) AS method,
        (SELECT t.spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace) AS tablespace,
-       c.relispopulated AS is_populated, pg_has_role(c.relowner, 'USAGE') AS is_ours,
+       c.relpersistence = 't' AS is_temporary, c.relispopulated AS is_populated, pg_has_role(c.relowner, 'USAGE') AS is_ours,
        EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid)
            OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN')
            OR EXISTS (SELECT FROM pg_attrdef a WHERE a.adrelid = c.oid)

@@ -7,8 +7,8 @@ WITH RECURSIVE reads(oid) AS (
     FROM reads r
     JOIN pg_class c ON c.oid = r.oid AND (c.relkind = 'v' OR c.oid = $1)
     JOIN pg_rewrite w ON w.ev_class = r.oid
-    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
-                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass::oid AND d.objid = w.oid
+                    AND d.refclassid = 'pg_class'::regclass::oid AND d.refobjid <> r.oid
 ), trees AS (
     SELECT w.ev_action::text AS tree
     FROM reads r
@@ -16,7 +16,7 @@ WITH RECURSIVE reads(oid) AS (
     JOIN pg_rewrite w ON w.ev_class = r.oid
 ), called AS (
     SELECT DISTINCT found[1]::oid AS oid
-    FROM trees, regexp_matches(tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS found
+    FROM trees, pg_catalog.regexp_matches(tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS found
 )
 SELECT p.proname::text AS name,
        CASE WHEN n.nspname <> 'pg_catalog' AND p.provolatile <> 'i' THEN 'function'

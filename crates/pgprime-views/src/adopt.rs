@@ -5,6 +5,7 @@ use tokio_postgres::Client;
 use crate::catalog::{self, Index, QUALIFIED, Relation};
 use crate::error::ViewsError;
 use crate::names::ViewName;
+use crate::schedule::Schedule;
 use crate::session::{self, Begin};
 
 /// The declaration of a view that is there, as TOML to be added to the configuration. The view is not changed.
@@ -38,12 +39,26 @@ pub async fn adoptable(client: &Client) -> Result<Vec<ViewName>, ViewsError> {
     Ok(catalog::materialized_views(client).await?.into_iter().map(|view| view.name).collect())
 }
 
-fn block(view: &Relation, sql: &str, indexes: &[Index]) -> String {
-    let mut lines = vec!["[[views]]".to_owned(), format!("name = {}", basic(&view.name.to_string()))];
+/// The declaration of a view that is not there yet, as TOML to be added to the configuration.
+#[must_use]
+pub fn declaration(name: &ViewName, sql: &str, unique_key: &[String], schedule: &Schedule) -> String {
+    let mut lines = start(name, sql);
+    if !unique_key.is_empty() {
+        lines.push(format!("unique_key = {}", list(unique_key)));
+    }
+    lines.push(format!("schedule = {}", basic(&schedule.to_string())));
+    lines.join("\n") + "\n"
+}
+
+fn start(name: &ViewName, sql: &str) -> Vec<String> {
     // Between ''' everything stands for itself.
     let is_plain = !sql.contains("'''") && !sql.ends_with('\'') && !sql.chars().any(is_unusual);
     let text = if is_plain { format!("'''\n{sql}'''") } else { basic(sql) };
-    lines.push(format!("sql = {text}"));
+    vec!["[[views]]".to_owned(), format!("name = {}", basic(&name.to_string())), format!("sql = {text}")]
+}
+
+fn block(view: &Relation, sql: &str, indexes: &[Index]) -> String {
+    let mut lines = start(&view.name, sql);
     let key = indexes.iter().find(|index| index.identifies_rows());
     if let Some(key) = key {
         lines.push(format!("unique_key = {}", list(&key.columns)));
@@ -109,6 +124,11 @@ mod tests {
             let read = Declarations::from_toml(&block(&view, sql, &[])).unwrap();
             assert_eq!(read.views()[0].sql, sql);
             assert_eq!(read.views()[0].name, view.name);
+            let (key, every) = (["a\"b".to_owned()], Schedule::parse("15m").unwrap());
+            let read = Declarations::from_toml(&declaration(&view.name, sql, &key, &every)).unwrap();
+            let declared = &read.views()[0];
+            assert_eq!((declared.sql.as_str(), &declared.unique_key[..]), (sql, &key[..]));
+            assert_eq!((&declared.name, &declared.schedule), (&view.name, &Some(every)));
         }
     }
 }

@@ -34,9 +34,11 @@ pub(crate) struct Affected {
     is_populated: bool,
     pub(crate) owner: String,
     definition: String,
+    method: Option<String>,
     options: Option<String>,
     tablespace: Option<String>,
     is_ours: bool,
+    is_temporary: bool,
     has_more: bool,
 }
 
@@ -52,9 +54,10 @@ impl Affected {
 
     /// What stands between name and AS.
     pub(crate) fn storage(&self) -> String {
+        let method = self.method.as_deref().map(|name| format!(" USING {}", quoted(name)));
         let options = self.options.as_deref().map(|options| format!(" WITH ({options})"));
         let tablespace = self.tablespace.as_deref().map(|name| format!(" TABLESPACE {}", quoted(name)));
-        options.into_iter().chain(tablespace).collect()
+        [method, options, tablespace].into_iter().flatten().collect()
     }
 
     /// What builds it.
@@ -103,6 +106,12 @@ pub(crate) async fn read(client: &Client, view: &Relation) -> Result<AffectedVie
     let mut names = BTreeSet::new();
     for affected in &found {
         let name = &affected.name;
+        if affected.is_temporary {
+            return Err(refused(format!(
+                "{} is a temporary view of a session that reads it: apply again when that has ended",
+                quoted(name.name())
+            )));
+        }
         if affected.has_more {
             return Err(refused(format!(
                 "{name} has triggers, rules, defaults or extended statistics, which would be lost: drop it, apply, and \
@@ -166,9 +175,11 @@ fn read_affected(row: &tokio_postgres::Row) -> Result<Affected, ViewsError> {
         is_populated: value(row, "is_populated")?,
         owner: value(row, "owner")?,
         definition: value::<Option<String>>(row, "definition")?.unwrap_or_default(),
+        method: value(row, "method")?,
         options: value(row, "options")?,
         tablespace: value(row, "tablespace")?,
         is_ours: value(row, "is_ours")?,
+        is_temporary: value(row, "is_temporary")?,
         // A rule on a table that reads the view is no view at all.
         has_more: value::<bool>(row, "has_more")? || !matches!(kind, "m" | "v"),
     })

@@ -16,6 +16,7 @@ use tokio_postgres::types::Type;
 
 use crate::affected::{self, AffectedViews};
 use crate::announce;
+use crate::carry::{Carried, QUALIFY, Steps, UNQUALIFY, tablespace};
 use crate::catalog::{self, Relation};
 use crate::changes::{self, Snapshot};
 use crate::declaration::{Declarations, ViewDeclaration};
@@ -28,6 +29,9 @@ use crate::schedule::since;
 use crate::session::{self, Begin, rows, value};
 use crate::statements;
 use crate::store::{self, NewEntry};
+
+/// A statement of a transaction that only moves what is there already; it waits for locks for less.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How views are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +180,8 @@ async fn begun<T>(
 ) -> Result<T, ViewsError> {
     let begin = Begin {
         lock_timeout_ms: Some(milliseconds(options.lock_timeout)),
-        statement_timeout_ms: timeout.map(milliseconds),
+        // What the role has may be meant for a service's statements.
+        statement_timeout_ms: Some(milliseconds(timeout.unwrap_or(STATEMENT_TIMEOUT))),
         ..Begin::default()
     };
     session::begin(client, begin).await?;
@@ -247,14 +252,14 @@ impl Work<'_> {
         let old = old.ok_or_else(|| ViewsError::NotFound { view: self.declaration.name.clone() })?;
         let views = affected::read(client, &old).await?;
         let root = views.root.built();
+        // What the role has of its own must not decide where something is that has a place already.
+        session::run(client, "take the database's tablespace", &tablespace("")).await?;
         let sql = statements::create(self.declaration, &root, &views.root.storage());
         session::run(client, &format!("build {}", self.declaration.name), &sql).await?;
         let mut bases = BTreeMap::new();
         bases.insert(views.root.oid, self.snapshot(&root).await?);
         session::run(client, &format!("fill {}", self.declaration.name), &statements::fill(&root)).await?;
-        for sql in statements::missing_indexes(self.declaration, &root, &[]) {
-            session::run(client, "create an index", &sql).await?;
-        }
+        let mut notes = self.build_indexes(&views).await?;
         let path = format!(
             "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = {}, {}, pg_temp",
             quoted(crate::names::BUILD_SCHEMA),
@@ -270,11 +275,13 @@ impl Work<'_> {
             }
         }
         self.check_strays(&views).await?;
-        session::run(client, "qualify names", "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog").await?;
-        let mut notes = Vec::new();
+        session::run(client, "qualify names", QUALIFY).await?;
         for (place, view) in views.all().enumerate() {
             let carried = Carried { client, of: view.oid, to: &view.built(), is_root: place == 0 };
-            notes.extend(carried.carry().await?);
+            if place > 0 {
+                notes.extend(carried.carry(Steps::Indexes).await?);
+            }
+            carried.carry(Steps::Rest).await?;
             if view.is_materialized {
                 session::run(client, "analyze the view", &format!("ANALYZE {}", view.built())).await?;
             }
@@ -282,6 +289,21 @@ impl Work<'_> {
         let oids = affected::leftovers(client).await?.into_iter().map(|built| built.0).collect();
         self.mark_as(&root, old.comment.as_deref()).await?;
         Ok(Built { views, oids, bases, notes })
+    }
+
+    /// The indexes that the old view has, where they were, and then those that are declared and were not there.
+    async fn build_indexes(&self, views: &AffectedViews) -> Result<Vec<String>, ViewsError> {
+        let (client, root) = (self.client, views.root.built());
+        session::run(client, "qualify names", QUALIFY).await?;
+        let notes =
+            Carried { client, of: views.root.oid, to: &root, is_root: true }.carry(Steps::Indexes).await?;
+        session::run(client, "take the role's search path", UNQUALIFY).await?;
+        let made = catalog::relation(client, &root).await?.map_or(0, |made| made.oid);
+        let existing = catalog::indexes(client, made).await?;
+        for sql in statements::missing_indexes(self.declaration, &root, &existing) {
+            session::run(client, "create an index", &sql).await?;
+        }
+        Ok(notes)
     }
 
     /// Whether something built still reads an old view, as a function's or a hidden name's meaning would have it.
@@ -363,8 +385,7 @@ impl Work<'_> {
     }
 
     async fn mark_as(&self, name: &ViewName, comment: Option<&str>) -> Result<(), ViewsError> {
-        session::run(self.client, "qualify names", "SET /* pgprime */ LOCAL \"SEARCH_PATH\" = pg_catalog")
-            .await?;
+        session::run(self.client, "qualify names", QUALIFY).await?;
         let made = catalog::relation(self.client, name).await?.map_or(0, |made| made.oid);
         let definition = catalog::definition(self.client, made).await?;
         let fingerprint = Fingerprint::new(&self.declaration.sql, &definition);
@@ -416,55 +437,4 @@ struct Built {
     /// What was below them before they were filled, by the oids of the old ones.
     bases: BTreeMap<u32, Option<Snapshot>>,
     notes: Vec<String>,
-}
-
-/// Indexes, comments and grants on their way from an old view to its successor.
-struct Carried<'a> {
-    client: &'a Client,
-    of: u32,
-    to: &'a ViewName,
-    is_root: bool,
-}
-
-impl Carried<'_> {
-    async fn carry(&self) -> Result<Vec<String>, ViewsError> {
-        let parameters: [session::Parameter<'_>; 3] =
-            [(&self.of, Type::OID), (&self.to.schema(), Type::TEXT), (&self.to.name(), Type::TEXT)];
-        let step = "read what belongs to the view";
-        let found = rows(self.client, step, include_str!("../sql/carry.sql"), &parameters).await?;
-        let made = catalog::relation(self.client, self.to).await?.map_or(0, |made| made.oid);
-        let existing = catalog::indexes(self.client, made).await?;
-        let mut notes = Vec::new();
-        let mut lost = Vec::new();
-        for row in &found {
-            let (step, name): (i32, Option<String>) = (value(row, "step")?, value(row, "name")?);
-            let sql: Option<&str> = value(row, "sql")?;
-            let is_there = step == 1 && existing.iter().any(|index| name.as_ref() == Some(&index.name));
-            // The root's comment is written with its mark; what belonged to a lost index goes with it.
-            if is_there || (step == 3 && self.is_root) || (step == 2 && lost.contains(&name)) {
-                continue;
-            }
-            if !self.run(step, sql).await? {
-                let index = name.as_deref().map(quoted).unwrap_or_default();
-                notes.push(format!("index {index} does not fit the new definition and is gone"));
-                lost.push(name);
-            }
-        }
-        Ok(notes)
-    }
-
-    /// Runs a statement; an index of the changed view may turn out not to fit it.
-    async fn run(&self, step: i32, sql: Option<&str>) -> Result<bool, ViewsError> {
-        let Some(sql) = sql else { return Ok(false) };
-        if step != 1 || !self.is_root {
-            session::run(self.client, "give it what the old one has", sql).await?;
-            return Ok(true);
-        }
-        let at = || ViewsError::at("use a savepoint");
-        self.client.batch_execute("SAVEPOINT carried").await.map_err(at())?;
-        let made = session::run(self.client, "keep an index", sql).await;
-        let end = if made.is_ok() { "" } else { "ROLLBACK TO SAVEPOINT carried; " };
-        self.client.batch_execute(&format!("{end}RELEASE SAVEPOINT carried")).await.map_err(at())?;
-        Ok(made.is_ok())
-    }
 }

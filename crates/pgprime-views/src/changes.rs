@@ -18,6 +18,9 @@ use crate::session::{row, rows, value};
 pub(crate) struct Snapshot {
     /// Microseconds since 1970 when the statistics of the database began anew.
     pub(crate) reset: i64,
+    /// Whose counts they are: a standby that was promoted, or a copy of the database, has others.
+    #[serde(default)]
+    pub(crate) server: String,
     pub(crate) tables: BTreeMap<u32, Count>,
     /// What makes the view change, or read, what no count shows.
     pub(crate) unseen: Vec<String>,
@@ -60,9 +63,15 @@ pub(crate) async fn snapshot(client: &Client, view: u32) -> Result<Snapshot, Vie
     if tables.is_empty() && unseen.is_empty() {
         unseen.push("no table that is counted".to_owned());
     }
-    let reset = row(client, step, include_str!("../sql/stats_reset.sql"), &[]).await?;
-    let reset = reset.as_ref().map_or(Ok(0), |reset| value(reset, "reset_micros"))?;
-    Ok(Snapshot { reset, tables, unseen })
+    let mut snapshot = Snapshot { tables, unseen, ..Snapshot::default() };
+    if let Some(counted) = row(client, step, include_str!("../sql/stats_reset.sql"), &[]).await? {
+        snapshot.reset = value(&counted, "reset_micros")?;
+        snapshot.server = value(&counted, "server")?;
+        if value(&counted, "is_uncounted")? {
+            snapshot.unseen.push("track_counts is off".to_owned());
+        }
+    }
+    Ok(snapshot)
 }
 
 /// What a view calls whose answer no table shows.
@@ -80,13 +89,19 @@ pub(crate) async fn calls(client: &Client, view: u32) -> Result<Calls, ViewsErro
     Ok(calls)
 }
 
+/// Whether the counts of one moment have nothing to do with those of the other.
+pub(crate) fn began_anew(before: &Snapshot, now: &Snapshot) -> bool {
+    let is_moved = !before.server.is_empty() && before.server != now.server;
+    is_moved || before.reset != now.reset
+}
+
 /// What happened between two moments.
 pub(crate) fn between(before: &Snapshot, now: &Snapshot) -> Changes {
     if !now.unseen.is_empty() {
         return Changes::Unknown;
     }
     // Counts that began anew are all later than the refresh, but what was lost with them is not known.
-    let is_reset = before.reset != now.reset;
+    let is_reset = began_anew(before, now);
     let mut is_certain = !is_reset && before.tables.keys().eq(now.tables.keys());
     let mut changed: u64 = 0;
     for (table, count) in &now.tables {
@@ -106,7 +121,7 @@ mod tests {
 
     fn snapshot(reset: i64, tables: &[(u32, i64, u32)]) -> Snapshot {
         let tables = tables.iter().map(|&(table, rows, file)| (table, Count { rows, file })).collect();
-        Snapshot { reset, tables, unseen: Vec::new() }
+        Snapshot { reset, server: "7/1/5".to_owned(), tables, unseen: Vec::new() }
     }
 
     #[test]
@@ -123,9 +138,14 @@ mod tests {
             // A partition more, one less.
             (snapshot(7, &[(1, 10, 100), (2, 5, 200), (3, 2, 300)]), Changes::AtLeast(2)),
             (snapshot(7, &[(1, 10, 100)]), Changes::AtLeast(0)),
+            // The same figures of another server.
+            (Snapshot { server: "7/2/5".to_owned(), ..before.clone() }, Changes::AtLeast(15)),
             (Snapshot { unseen: vec!["now()".to_owned()], ..before.clone() }, Changes::Unknown),
         ] {
             assert_eq!(between(&before, &now), expected, "{now:?}");
         }
+        // Written by a version that did not know its server.
+        let older: Snapshot = serde_json::from_str(r#"{"reset":7,"tables":{},"unseen":[]}"#).unwrap();
+        assert_eq!(between(&older, &snapshot(7, &[])), Changes::Rows(0));
     }
 }

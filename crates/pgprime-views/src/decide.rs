@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::declaration::ViewDeclaration;
+use crate::policy::Policy;
+use crate::pressure::{Pressure, PressureCause};
 use crate::schedule::{duration_text, later, since};
 
 /// What is known of a view. Every time is the database's.
@@ -57,49 +59,6 @@ impl Changes {
         match self {
             Self::Unknown => None,
             Self::Rows(rows) | Self::AtLeast(rows) => Some(rows),
-        }
-    }
-}
-
-/// What speaks against work that can wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Pressure {
-    /// Sessions at work, other than this one, of those that are possible: 0 to 1.
-    pub active_share: f64,
-    /// Whether the view is being vacuumed right now, which a refresh would have to wait for.
-    pub is_view_vacuumed: bool,
-}
-
-/// How views are looked after, whatever their declarations say.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Policy {
-    /// From this share of sessions at work on, what can wait does. Default 0.5: beyond that, a report competes with the
-    /// service.
-    pub active_share_max: f64,
-    /// Failures in a row from which a view is failing. Default 5: what is temporary has passed by then.
-    pub failures_max: u32,
-    /// The pause after the first failure, doubled after each. Default 30 s.
-    pub backoff: Duration,
-    /// How often a failing view is tried. Default 6 h: often enough to notice that it was repaired.
-    pub failing_interval: Duration,
-    /// How long a refresh waits for its lock. Default 5 s: readers queue behind a lock that is waited for.
-    pub lock_timeout: Duration,
-    /// How long a scheduler sleeps at most, as changes are only seen by looking. Default 30 s.
-    pub poll_interval: Duration,
-    /// Entries of the history that are kept for each view. Default 500.
-    pub history_max: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            active_share_max: 0.5,
-            failures_max: 5,
-            backoff: Duration::from_secs(30),
-            failing_interval: Duration::from_secs(6 * 3_600),
-            lock_timeout: Duration::from_secs(5),
-            poll_interval: Duration::from_secs(30),
-            history_max: 500,
         }
     }
 }
@@ -168,8 +127,9 @@ pub enum Hold {
     NotDue,
     /// It is due, but the database has enough to do.
     Pressure {
-        /// What speaks against it.
-        pressure: Pressure,
+        /// What is too much.
+        #[serde(flatten)]
+        cause: PressureCause,
     },
     /// It failed, and is tried again later.
     Backoff {
@@ -207,10 +167,11 @@ pub fn next_refresh(
     if is_change_budget_spent(state, declaration) {
         return Decision::Refresh { reason: Reason::Changes };
     }
-    if state.failures > 0 {
-        return hold_or(now, budget_at, None, pressure, policy, Reason::Retry);
-    }
     let next = |after| declaration.schedule.as_ref().and_then(|schedule| schedule.next_after(after));
+    if state.failures > 0 {
+        let failed_at = state.failed_at.unwrap_or(current_at).min(now);
+        return hold_or(now, budget_at, next(failed_at), pressure, policy, Reason::Retry);
+    }
     match next(current_at) {
         Some(due) if due <= now && state.changes.is_nothing() => Decision::Skip { until: next(now) },
         Some(due) if due <= now => hold_or(now, budget_at, next(due), pressure, policy, Reason::Schedule),
@@ -260,14 +221,13 @@ fn hold_or(
     policy: &Policy,
     reason: Reason,
 ) -> Decision {
-    let is_pressed = pressure.active_share > policy.active_share_max || pressure.is_view_vacuumed;
     let latest = budget_at.or(next_due);
-    if !is_pressed || latest.is_none_or(|latest| latest <= now) {
+    let Some(cause) = pressure.cause(policy).filter(|_| latest.is_some_and(|latest| latest > now)) else {
         return Decision::Refresh { reason };
-    }
+    };
     let again = later(now, policy.poll_interval);
     let until = latest.map(|latest| latest.min(again));
-    Decision::Wait { until, because: Hold::Pressure { pressure: *pressure } }
+    Decision::Wait { until, because: Hold::Pressure { cause } }
 }
 
 /// For a person: `in 5m (not due)`.
@@ -280,9 +240,7 @@ pub fn decision_text(now: Timestamp, decision: &Decision) -> String {
         Decision::Refresh { reason } => format!("now ({})", reason.as_str()),
         Decision::Skip { until } => format!("{} (nothing has changed)", when(*until)),
         Decision::Wait { until, because: Hold::NotDue } => when(*until),
-        Decision::Wait { until, because: Hold::Pressure { pressure } } => {
-            let cause =
-                if pressure.is_view_vacuumed { "the view is being vacuumed" } else { "the database is busy" };
+        Decision::Wait { until, because: Hold::Pressure { cause } } => {
             format!("{} (held back: {cause})", when(*until))
         }
         Decision::Wait { until, because: Hold::Backoff { failures } } => {

@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{ViewName, check_name};
+use crate::policy::Policy;
 use crate::schedule::{Schedule, duration_field};
 
 /// A refresh that takes longer is given up, where the declaration says nothing else.
@@ -75,6 +76,7 @@ pub struct Staleness {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Declarations {
     views: Vec<ViewDeclaration>,
+    policy: Policy,
 }
 
 /// Why declarations cannot be used.
@@ -91,6 +93,9 @@ pub enum DeclarationError {
         /// What is wrong with it.
         reason: String,
     },
+    /// How views are to be looked after cannot be done so.
+    #[error("[view_policy] {0}")]
+    Policy(String),
     /// A figure is declared in a way that cannot work.
     #[error("[[figures]] {figure}: {reason}")]
     Figure {
@@ -147,6 +152,19 @@ impl Declarations {
         &self.views
     }
 
+    /// How they are looked after: `[view_policy]`.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The same behind a pooler of this many servers, which tells from where on they are too busy.
+    #[must_use]
+    pub fn behind(mut self, servers: Option<u32>) -> Self {
+        self.policy.servers = servers;
+        self
+    }
+
     /// The declaration of a view.
     #[must_use]
     pub fn find(&self, name: &ViewName) -> Option<&ViewDeclaration> {
@@ -172,7 +190,8 @@ impl Declarations {
             }
             views.push(view);
         }
-        Ok(Self { views })
+        file.view_policy.check().map_err(DeclarationError::Policy)?;
+        Ok(Self { views, policy: file.view_policy })
     }
 }
 
@@ -180,6 +199,8 @@ impl Declarations {
 struct File {
     #[serde(default)]
     views: Vec<Written>,
+    #[serde(default)]
+    view_policy: Policy,
 }
 
 /// A view as it is written.

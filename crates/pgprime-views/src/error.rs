@@ -106,6 +106,17 @@ impl ViewsError {
         }
     }
 
+    /// Whether what was to be made does not go with what is there: names, types, values, sizes. A limit that was met, as of
+    /// time or of space, says nothing of that.
+    pub(crate) fn is_misfit(&self) -> bool {
+        let classes = ["22", "23", "42", "54"];
+        let denied = self.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+        !denied
+            && self
+                .sqlstate()
+                .is_some_and(|state| classes.iter().any(|class| state.code().starts_with(class)))
+    }
+
     /// Whether a lock was not to be had in time.
     pub(crate) fn is_lock_timeout(&self) -> bool {
         let states = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
@@ -131,6 +142,8 @@ fn advice(message: &str) -> &'static str {
         // Since version 17 the server says the same of a view to be refreshed and of one that it reads.
         "a view is refreshed by its owner or with MAINTAIN on it: connect as that role, or GRANT it to this one; what a \
          view reads needs GRANT SELECT to its owner"
+    } else if message.contains("temporary tables") {
+        "a refresh beside its readers makes one: GRANT TEMPORARY ON DATABASE to the view's owner"
     } else if message.contains("for database") {
         "GRANT CREATE ON DATABASE to this role, or have its administrator run the SQL that `pgprime views plan` shows"
     } else if message.contains("for schema") {

@@ -14,6 +14,7 @@ mod adopt;
 mod affected;
 mod announce;
 mod apply;
+mod carry;
 mod catalog;
 mod changes;
 mod decide;
@@ -26,6 +27,8 @@ mod metrics_text;
 mod names;
 mod observe;
 mod plan;
+mod policy;
+mod pressure;
 mod refresh;
 mod schedule;
 mod scheduler;
@@ -34,20 +37,23 @@ mod statements;
 mod status;
 mod store;
 
-pub use adopt::{adopt, adoptable};
+pub use adopt::{adopt, adoptable, declaration};
 pub use apply::{Applied, ApplyOptions, apply, apply_with_cache};
-pub use decide::{Changes, Decision, Hold, Policy, Pressure, Reason, ViewState, decision_text, next_refresh};
+pub use decide::{Changes, Decision, Hold, Reason, ViewState, decision_text, next_refresh};
 pub use declaration::{DeclarationError, Declarations, Staleness, ViewDeclaration};
 pub use error::ViewsError;
 pub use figures::{FigureDeclaration, Figures};
 pub use metrics::{
-    AdminLimits, AdminMetrics, AdminPool, CacheMetrics, CachedQuery, Figure, MetricsOptions, MissingSection,
+    AdminLimits, AdminMetrics, AdminPool, CacheMetrics, CachedQuery, Figure, FigureRow, FiguresUnderWay,
+    MetricsOptions, MissingSection,
 };
 pub use metrics_text::metrics_text;
 pub use names::{BUILD_SCHEMA, ViewName};
 pub use plan::{Action, Plan, PlanItem, Undeclared, plan};
+pub use policy::Policy;
+pub use pressure::{PoolerWait, Pressure, PressureCause, StandbyLag};
 pub use refresh::{RefreshOutcome, Refreshed, refresh, refresh_with_cache};
 pub use schedule::{CronTimes, Schedule};
-pub use scheduler::{Round, Scheduler};
-pub use status::{Status, ViewStatus, Worth, status};
+pub use scheduler::{Held, Round, Scheduler, WaitSource};
+pub use status::{Status, ViewStatus, Worth, status, status_behind};
 pub use store::{HistoryEntry, SETUP_SQL, history};

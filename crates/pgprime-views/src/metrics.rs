@@ -4,6 +4,8 @@
 
 mod cached;
 mod figure;
+mod row;
+mod under_way;
 
 use std::time::Duration;
 
@@ -11,25 +13,29 @@ use jiff::Timestamp;
 use pgprime_client::{AdminConfig, Database, HeldCounts, PoolReport, QueryCounts, SlowStatement};
 use serde::Serialize;
 
-use crate::decide::Policy;
 use crate::declaration::Declarations;
 use crate::figures::Figures;
+use crate::pressure::PoolerWait;
 use crate::status::{self, Status};
 
 pub use cached::{CacheMetrics, CachedQuery};
 pub use figure::Figure;
+pub use row::FigureRow;
+pub use under_way::FiguresUnderWay;
 
 /// What is looked at, and how long it may take.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MetricsOptions {
     /// The views.
     pub declarations: Declarations,
     /// The figures.
     pub figures: Figures,
-    /// How the views are looked after.
-    pub policy: Policy,
+    /// How long clients of the pooler wait, where that is known: it may hold refreshes back.
+    pub waiting: Option<PoolerWait>,
     /// What takes longer is left out, and said to be missing. Default 3 s: people reload what takes longer.
     pub timeout: Duration,
+    /// Figures that take longer go on in here. Whoever looks again and again keeps it, so that none is begun twice.
+    pub under_way: FiguresUnderWay,
 }
 
 impl Default for MetricsOptions {
@@ -37,8 +43,9 @@ impl Default for MetricsOptions {
         Self {
             declarations: Declarations::default(),
             figures: Figures::default(),
-            policy: Policy::default(),
+            waiting: None,
             timeout: Duration::from_secs(3),
+            under_way: FiguresUnderWay::default(),
         }
     }
 }
@@ -76,12 +83,16 @@ pub struct AdminPool {
 }
 
 /// How much of the database admin statements may use. A time of 0 is no limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AdminLimits {
     /// Connections, and so statements at a time, of this process.
     pub connections_max: u32,
     /// For each sort, as PostgreSQL writes it.
     pub work_mem: String,
+    /// How many times `work_mem` a hash table may take.
+    pub hash_mem_multiplier: f64,
+    /// What temporary files may take of the disk at a time, as PostgreSQL writes it; `null` where that is left to the server.
+    pub temp_file_limit: Option<String>,
     /// Processes beside its own that a statement may have.
     pub parallel_workers_max: u32,
     /// How long a statement may take.
@@ -90,6 +101,10 @@ pub struct AdminLimits {
     pub lock_timeout_ms: u64,
     /// How long a transaction may do nothing.
     pub idle_in_transaction_timeout_ms: u64,
+    /// How long a transaction may take, on version 17 or newer.
+    pub transaction_timeout_ms: u64,
+    /// How often the server looks whether this process is still there, on version 14 or newer and without a pooler.
+    pub client_check_interval_ms: u64,
     /// Whether none is begun while requests of the service wait.
     pub yield_to_service: bool,
 }
@@ -107,11 +122,12 @@ impl AdminMetrics {
     /// Looks at everything, through the admin pool and the cache of this database. It takes little more than the limit of
     /// time even where the database does not answer, and changes nothing.
     ///
-    /// A figure that takes longer goes on by itself, so that a later look finds it in the cache.
+    /// A figure that takes longer goes on by itself as long as `under_way` is kept, so that a later look finds it in the
+    /// cache; those that would take the last connection of the admin pool are broken off.
     pub async fn read(database: &Database, options: &MetricsOptions) -> Self {
         let (views, figures) = tokio::join!(
             views(database, options),
-            figure::all(database, options.figures.figures(), options.timeout),
+            figure::all(database, options.figures.figures(), options.timeout, &options.under_way),
         );
         let failed = figures.iter().filter_map(|figure| Some((&figure.name, figure.error.as_ref()?)));
         let failed = failed.map(|(what, why)| MissingSection { what: what.clone(), why: why.clone() });
@@ -148,10 +164,14 @@ impl AdminLimits {
         Self {
             connections_max,
             work_mem: config.work_mem.clone(),
+            hash_mem_multiplier: config.hash_mem_multiplier,
+            temp_file_limit: config.temp_file_limit.clone(),
             parallel_workers_max: config.parallel_workers_max,
             statement_timeout_ms: ms(config.statement_timeout),
             lock_timeout_ms: ms(config.lock_timeout),
             idle_in_transaction_timeout_ms: ms(config.idle_in_transaction_timeout),
+            transaction_timeout_ms: ms(config.transaction_timeout),
+            client_check_interval_ms: ms(config.client_check_interval),
             yield_to_service: config.yield_to_service,
         }
     }
@@ -167,7 +187,9 @@ async fn views(database: &Database, options: &MetricsOptions) -> Result<Option<S
         let connection = access.acquire().await.map_err(|error| error.to_string())?;
         // It only reads.
         let client = connection.client_local();
-        status::status(client, &options.declarations, &options.policy).await.map_err(|error| error.summary())
+        let (declared, waiting) = (&options.declarations, options.waiting.clone());
+        let status = status::status_behind(client, declared, declared.policy(), waiting);
+        status.await.map_err(|error| error.summary())
     });
     match looked.await {
         Ok(status) => status.map(Some),

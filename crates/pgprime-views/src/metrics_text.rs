@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use pgprime_cache::Worth;
 use pgprime_client::CachedSource;
-use serde_json::Value;
 
 use crate::decide::{Changes, decision_text};
-use crate::metrics::{AdminMetrics, AdminPool, CacheMetrics, Figure};
+use crate::metrics::{AdminMetrics, AdminPool, CacheMetrics, Figure, FigureRow};
 use crate::status::{Status, ViewStatus};
 
 const WIDTH: usize = 100;
@@ -63,11 +62,15 @@ fn admin(page: &mut Page, admin: &AdminPool) {
     );
     let limits = &admin.limits;
     let time = |ms: u64| if ms == 0 { "no limit".to_owned() } else { seconds(ms as f64 / 1_000.0) };
+    let disk =
+        limits.temp_file_limit.as_ref().map_or(String::new(), |limit| format!(" temporary files {limit},"));
     page.line(
         2,
         &format!(
-            "each statement: work_mem {}, {} further processes, time {}, wait for a lock {}, idle in transaction {}",
+            "each statement: work_mem {}, {} times that for a hash table,{disk} {} further processes, time {}, \
+             wait for a lock {}, idle in transaction {}",
             limits.work_mem,
+            limits.hash_mem_multiplier,
             limits.parallel_workers_max,
             time(limits.statement_timeout_ms),
             time(limits.lock_timeout_ms),
@@ -163,20 +166,22 @@ fn figure(page: &mut Page, figure: &Figure) {
 }
 
 /// What the row is about, then its values.
-fn row_text(row: &Value, labels: &[String]) -> String {
-    let Value::Object(columns) = row else { return row.to_string() };
-    let plain = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    };
-    let about: Vec<String> = labels.iter().filter_map(|label| columns.get(label)).map(plain).collect();
-    let values = columns.iter().filter(|(name, _)| !labels.contains(name));
+fn row_text(row: &FigureRow, labels: &[String]) -> String {
+    let about: Vec<String> = labels.iter().filter_map(|label| row.get(label)).map(plain).collect();
+    let values = row.columns().filter(|(name, _)| !labels.iter().any(|label| label == name));
     let values: Vec<String> = values.map(|(name, value)| format!("{name} {}", plain(value))).collect();
     match (about.is_empty(), values.is_empty()) {
         (true, _) => values.join(", "),
         (_, true) => about.join(", "),
         _ => format!("{}: {}", about.join(", "), values.join(", ")),
+    }
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &str) -> String {
+    match value {
+        "null" => "-".to_owned(),
+        text => serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_owned()),
     }
 }
 

@@ -6,10 +6,11 @@ use tokio_postgres::types::Type;
 
 use crate::catalog::{self, Relation};
 use crate::changes;
-use crate::decide::{Changes, Pressure, ViewState};
+use crate::decide::{Changes, ViewState};
 use crate::declaration::{Declarations, ViewDeclaration};
 use crate::error::ViewsError;
-use crate::session::{row, rows, value};
+use crate::pressure::{Load, PoolerWait, Pressure, load};
+use crate::session::{rows, value};
 use crate::store::{self, Stored};
 
 /// All declared views at one moment of the database's clock.
@@ -17,7 +18,7 @@ pub(crate) struct Observed<'a> {
     pub(crate) now: Timestamp,
     /// Those first that others read; missing ones at the end.
     pub(crate) views: Vec<ObservedView<'a>>,
-    pressure: Load,
+    load: Load,
 }
 
 /// One of them.
@@ -29,19 +30,14 @@ pub(crate) struct ObservedView<'a> {
     pub(crate) state: ViewState,
     /// What it reads that no count shows.
     pub(crate) unseen: Vec<String>,
-}
-
-struct Load {
-    active_share: f64,
-    vacuumed: Vec<u32>,
+    /// Whether the server's counts began anew since its last refresh.
+    pub(crate) is_reset: bool,
 }
 
 impl Observed<'_> {
     /// What speaks against refreshing a view now.
     pub(crate) fn pressure(&self, view: &ObservedView<'_>) -> Pressure {
-        let is_vacuumed =
-            view.relation.as_ref().is_some_and(|view| self.pressure.vacuumed.contains(&view.oid));
-        Pressure { active_share: self.pressure.active_share, is_view_vacuumed: is_vacuumed }
+        self.load.of_view(view.relation.as_ref().map(|view| view.oid))
     }
 }
 
@@ -49,6 +45,7 @@ impl Observed<'_> {
 pub(crate) async fn observe<'a>(
     client: &Client,
     declarations: &'a Declarations,
+    waiting: Option<PoolerWait>,
 ) -> Result<Observed<'a>, ViewsError> {
     let server = catalog::server(client).await?;
     let mut stored = store::states(client).await?;
@@ -58,7 +55,8 @@ pub(crate) async fn observe<'a>(
         let stored = stored.remove(&declaration.name.to_string()).unwrap_or_default();
         views.push(one(client, declaration, relation, stored).await?);
     }
-    Ok(Observed { now: server.now, views: ordered(client, views).await?, pressure: load(client).await? })
+    let (views, load) = (ordered(client, views).await?, load(client, waiting).await?);
+    Ok(Observed { now: server.now, views, load })
 }
 
 async fn one<'a>(
@@ -70,7 +68,8 @@ async fn one<'a>(
     let failures =
         ViewState { failures: stored.failures, failed_at: stored.failed_at, ..ViewState::default() };
     let Some(relation) = relation else {
-        return Ok(ObservedView { declaration, relation: None, stored, state: failures, unseen: Vec::new() });
+        let (unseen, is_reset) = (Vec::new(), false);
+        return Ok(ObservedView { declaration, relation: None, stored, state: failures, unseen, is_reset });
     };
     let snapshot = changes::snapshot(client, relation.oid).await?;
     let is_known = stored.oid == relation.oid;
@@ -84,7 +83,9 @@ async fn one<'a>(
         changes: before.map_or(Changes::Unknown, |before| changes::between(before, &snapshot)),
         ..failures
     };
-    Ok(ObservedView { declaration, relation: Some(relation), stored, state, unseen: snapshot.unseen })
+    let is_reset = stored.base.as_ref().is_some_and(|before| changes::began_anew(before, &snapshot));
+    let unseen = snapshot.unseen;
+    Ok(ObservedView { declaration, relation: Some(relation), stored, state, unseen, is_reset })
 }
 
 /// Puts those first that others read.
@@ -107,11 +108,4 @@ async fn ordered<'a>(
     };
     views.sort_by_key(depth);
     Ok(views)
-}
-
-async fn load(client: &Client) -> Result<Load, ViewsError> {
-    let found = row(client, "read how busy the server is", include_str!("../sql/pressure.sql"), &[]).await?;
-    let Some(found) = found else { return Ok(Load { active_share: 0.0, vacuumed: Vec::new() }) };
-    let vacuumed = value::<Option<Vec<u32>>>(&found, "vacuumed")?.unwrap_or_default();
-    Ok(Load { active_share: value(&found, "active_share")?, vacuumed })
 }

@@ -281,6 +281,10 @@ async fn try_out(client: &Client, declaration: &ViewDeclaration, how: TryAs) -> 
     savepoint(client, "tried").await?;
     let name = match how {
         TryAs::Itself => declaration.name.clone(),
+        // Not everybody may make temporary objects, and who applies may build there.
+        TryAs::Other if schema_exists(client, BUILD_SCHEMA).await? => {
+            ViewName::from_catalog(BUILD_SCHEMA, "pgprime_tried")
+        }
         TryAs::Other => ViewName::from_catalog("pg_temp", "pgprime_tried"),
     };
     let tried = match created(client, declaration, &name, how).await {

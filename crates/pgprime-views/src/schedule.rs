@@ -45,7 +45,8 @@ impl Schedule {
             };
         }
         let cron = CronParser::new().parse(text).map_err(|error| {
-            format!("{text:?} is neither an interval, as 15m, nor a cron pattern: {error}")
+            let why = misfit(text).unwrap_or_else(|| error.to_string());
+            format!("{text:?} is neither an interval, as 15m, nor a cron pattern: {why}")
         })?;
         let times = Self::At(Box::new(CronTimes { cron, time_zone: TimeZone::UTC }));
         match times.next_after(Timestamp::UNIX_EPOCH) {
@@ -100,6 +101,23 @@ impl<'de> Deserialize<'de> for Schedule {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
+}
+
+/// Which field of a pattern is wrong, if it is one alone.
+fn misfit(text: &str) -> Option<String> {
+    const FIELDS: [&str; 5] = ["minute", "hour", "day of the month", "month", "day of the week"];
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        return Some(format!("that has five fields, {}; here are {}", FIELDS.join(", "), fields.len()));
+    }
+    let alone = |place: usize, field: &str| {
+        let mut pattern = ["*"; FIELDS.len()];
+        pattern.iter_mut().skip(place).take(1).for_each(|one| *one = field);
+        CronParser::new().parse(&pattern.join(" ")).err()
+    };
+    fields.iter().zip(FIELDS).enumerate().find_map(|(place, (field, name))| {
+        alone(place, field).map(|error| format!("its {name}, {field}: {error}"))
+    })
 }
 
 /// `time` and this long after, or the end of time.
@@ -176,6 +194,20 @@ pub(crate) mod duration_field {
     }
 }
 
+/// The same for what is always said.
+pub(crate) mod length {
+    use super::{Deserializer, Duration, Serializer, duration_field};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        // It is never nothing: what cannot be read is refused.
+        Ok(duration_field::deserialize(deserializer)?.unwrap_or_default())
+    }
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        duration_field::serialize(&Some(*value), serializer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +230,19 @@ mod tests {
             ("0 4 * * *", Some("Europe/Berlin"), spring, "2025-03-30T02:00:00Z"),
             // An hour that is skipped in spring.
             ("30 2 * * *", Some("Europe/Berlin"), spring, "2025-03-30T01:00:00Z"),
+            // One that comes twice in autumn: once, and not again in its second hour.
+            ("30 2 * * *", Some("Europe/Berlin"), "2025-10-25T12:00:00Z", "2025-10-26T00:30:00Z"),
+            ("30 2 * * *", Some("Europe/Berlin"), "2025-10-26T00:30:00Z", "2025-10-27T01:30:00Z"),
+            ("*/15 * * * *", Some("Europe/Berlin"), "2025-10-26T00:45:00Z", "2025-10-26T01:00:00Z"),
+            ("0 * * * *", Some("Europe/Berlin"), "2025-03-30T00:00:00Z", "2025-03-30T01:00:00Z"),
+            ("*/7 * * * *", None, "2025-01-01T00:56:00Z", "2025-01-01T01:00:00Z"),
+            // Day of the month or of the week, whichever comes first, as cron has it.
+            ("0 3 13 * 5", None, "2025-01-01T00:00:00Z", "2025-01-03T03:00:00Z"),
+            ("0 3 13 * 5", None, "2025-01-10T12:00:00Z", "2025-01-13T03:00:00Z"),
+            ("0 0 29 2 *", None, "2025-03-01T00:00:00Z", "2028-02-29T00:00:00Z"),
+            ("@daily", None, "2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z"),
+            ("0 3 * * SUN", None, "2025-01-01T00:00:00Z", "2025-01-05T03:00:00Z"),
+            ("0 3 * * 7", None, "2025-01-01T00:00:00Z", "2025-01-05T03:00:00Z"),
         ] {
             assert_eq!(next(schedule, zone, last).as_deref(), Some(expected), "{schedule}");
         }
@@ -205,8 +250,36 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        for text in ["", "soon", "0s", "500ms", "9999d", "61 * * * *", "* * *", "15", "0 0 30 2 *"] {
+        for text in [
+            "",
+            "soon",
+            "0s",
+            "500ms",
+            "9999d",
+            "1000 years",
+            "-5m",
+            "1.5h",
+            "99999999999999999999d",
+            "61 * * * *",
+            "* * *",
+            "15",
+            "0 0 30 2 *",
+            "*/0 * * * *",
+            "0 3 * * MOO",
+            "0 24 * * *",
+            "0 3 0 * *",
+            "é * * * *",
+        ] {
             assert!(Schedule::parse(text).is_err(), "{text}");
+        }
+        for (text, said) in [
+            ("61 * * * *", "its minute, 61: "),
+            ("0 3 * * MOO", "its day of the week, MOO: "),
+            ("0 3 0 * *", "its day of the month, 0: "),
+            ("* * *", "five fields, minute, hour, day of the month, month, day of the week; here are 3"),
+        ] {
+            let error = Schedule::parse(text).unwrap_err();
+            assert!(error.contains(said), "{error}");
         }
         assert!(Schedule::parse("0 3 * * *").unwrap().in_time_zone("Mars/Olympus").is_err());
     }

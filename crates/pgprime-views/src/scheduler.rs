@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt::{self, Display};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use pgprime_cache::Cache;
 use tokio_postgres::Client;
 
-use crate::decide::{Decision, Policy, Reason, next_refresh};
+use crate::decide::{Decision, Hold, Reason, next_refresh};
 use crate::declaration::Declarations;
 use crate::error::ViewsError;
 use crate::names::ViewName;
 use crate::observe::{Observed, observe};
+use crate::policy::Policy;
+use crate::pressure::{PoolerWait, PressureCause};
 use crate::refresh::{Asked, RefreshOutcome, Seen, refresh_if};
 use crate::schedule::since;
 use crate::store;
@@ -21,12 +23,25 @@ use crate::store;
 /// Between rounds, however much is due: nothing here is worth a busy loop.
 const IDLE_MIN: Duration = Duration::from_millis(100);
 
+/// Tells how long clients of a pooler wait right now, as far as that is known.
+pub type WaitSource = Arc<dyn Fn() -> Option<PoolerWait> + Send + Sync>;
+
 /// Refreshes what is due. Any number of instances may run one for the same database.
 #[derive(Clone)]
 pub struct Scheduler {
     declarations: Declarations,
     policy: Policy,
     cache: Option<Cache>,
+    waiting: Option<WaitSource>,
+}
+
+/// A view that is due and has to wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// The view.
+    pub view: ViewName,
+    /// What holds it back.
+    pub cause: PressureCause,
 }
 
 /// What one round did.
@@ -36,6 +51,8 @@ pub struct Round {
     pub outcomes: Vec<RefreshOutcome>,
     /// Views that were due and had not changed.
     pub skipped: Vec<ViewName>,
+    /// Views that are due and wait, as the database is under pressure.
+    pub held: Vec<Held>,
     /// Views that are declared and not there.
     pub missing: Vec<ViewName>,
     /// How long nothing is due, as far as is known.
@@ -53,7 +70,7 @@ impl Scheduler {
     /// For these views.
     #[must_use]
     pub fn new(declarations: Declarations, policy: Policy) -> Self {
-        Self { declarations, policy, cache: None }
+        Self { declarations, policy, cache: None, waiting: None }
     }
 
     /// With a cache of results that is told of every refresh: after it, nothing made from the view's older contents is
@@ -61,6 +78,12 @@ impl Scheduler {
     #[must_use]
     pub fn with_cache(self, cache: Cache) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Behind a pooler whose waiting clients are pressure, too.
+    #[must_use]
+    pub fn with_waiting(self, waiting: WaitSource) -> Self {
+        Self { waiting: Some(waiting), ..self }
     }
 
     /// Refreshes what is due now, those first that others read. After a refresh everything is looked at again, as what
@@ -73,7 +96,8 @@ impl Scheduler {
         // Each view once in a round: one that is busy or fails must not keep the others waiting.
         let mut done = BTreeSet::new();
         loop {
-            let observed = observe(client, &self.declarations).await?;
+            let waiting = self.waiting.as_ref().and_then(|waiting| waiting());
+            let observed = observe(client, &self.declarations, waiting).await?;
             match self.next(&observed, &done) {
                 Next::Refresh(view, reason, seen) => {
                     let asked = Asked {
@@ -97,7 +121,7 @@ impl Scheduler {
                     done.insert(view);
                 }
                 Next::Nothing => {
-                    round.idle = self.idle(&observed);
+                    self.rest(&observed, &mut round);
                     let missing = observed.views.iter().filter(|view| view.relation.is_none());
                     round.missing = missing.map(|view| view.declaration.name.clone()).collect();
                     return Ok(round);
@@ -124,18 +148,23 @@ impl Scheduler {
         Next::Nothing
     }
 
-    /// Until something is due, but no longer than changes may go unseen.
-    fn idle(&self, observed: &Observed<'_>) -> Duration {
-        let until = |view| -> Option<Timestamp> {
+    /// What waits, and until when: something is due, but no longer than changes may go unseen.
+    fn rest(&self, observed: &Observed<'_>, round: &mut Round) {
+        let mut idle = self.policy.poll_interval;
+        for view in &observed.views {
             let pressure = observed.pressure(view);
-            match next_refresh(observed.now, &view.state, view.declaration, &pressure, &self.policy) {
-                Decision::Wait { until, .. } => until,
-                // Done in this round already; its turn comes again.
-                Decision::Refresh { .. } | Decision::Skip { .. } => None,
+            // What is done in this round already has its turn again in another.
+            let Decision::Wait { until, because } =
+                next_refresh(observed.now, &view.state, view.declaration, &pressure, &self.policy)
+            else {
+                continue;
+            };
+            idle = until.map_or(idle, |until| idle.min(since(observed.now, until)));
+            if let (Hold::Pressure { cause }, Some(relation)) = (because, &view.relation) {
+                round.held.push(Held { view: relation.name.clone(), cause });
             }
-        };
-        let soonest = observed.views.iter().filter_map(until).map(|until| since(observed.now, until)).min();
-        soonest.unwrap_or(Duration::MAX).min(self.policy.poll_interval).max(IDLE_MIN)
+        }
+        round.idle = idle.max(IDLE_MIN);
     }
 
     /// Goes on until it is dropped, which may be at any moment: the connection of a round belongs to it, and a

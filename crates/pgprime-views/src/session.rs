@@ -67,6 +67,11 @@ pub(crate) struct Begin<'a> {
     pub(crate) search_path: Option<&'a str>,
 }
 
+/// Each statement has its limit, so a role's limit for a whole transaction, which version 17 brought, must not end the
+/// session in the middle.
+const UNLIMITED: &str = "; SELECT /* pgprime */ set_config(name, '0', true) FROM pg_settings \
+                         WHERE name = 'transaction_timeout' AND setting <> '0'";
+
 /// Starts a transaction: all in one round trip, and each setting for this transaction alone.
 pub(crate) async fn begin(client: &Client, begin: Begin<'_>) -> Result<(), ViewsError> {
     let mut sql = String::from("BEGIN /* pgprime */ ISOLATION LEVEL READ COMMITTED");
@@ -78,6 +83,9 @@ pub(crate) async fn begin(client: &Client, begin: Begin<'_>) -> Result<(), Views
         if let Some(value) = value {
             sql.push_str(&format!("; SET /* pgprime */ LOCAL \"{name}\" = {}", value.min(i32::MAX as u64)));
         }
+    }
+    if begin.statement_timeout_ms.is_some() {
+        sql.push_str(UNLIMITED);
     }
     if let Some(path) = begin.search_path {
         sql.push_str(&format!("; SET /* pgprime */ LOCAL \"SEARCH_PATH\" = {path}"));

@@ -9,11 +9,13 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::catalog::{self, QUALIFIED, Relation};
 use crate::changes;
-use crate::decide::{Changes, Decision, Policy, next_refresh};
+use crate::decide::{Changes, Decision, next_refresh};
 use crate::declaration::{Declarations, Staleness};
 use crate::error::ViewsError;
 use crate::names::ViewName;
 use crate::observe::{Observed, ObservedView, observe};
+use crate::policy::Policy;
+use crate::pressure::PoolerWait;
 use crate::schedule::since;
 use crate::session::{self, Begin, row, value};
 use crate::store::{self, HistoryEntry};
@@ -114,7 +116,20 @@ pub async fn status(
     declarations: &Declarations,
     policy: &Policy,
 ) -> Result<Status, ViewsError> {
-    let observed = observe(client, declarations).await?;
+    status_behind(client, declarations, policy, None).await
+}
+
+/// As [`status`], where it is known how long clients of the pooler wait: that may hold refreshes back.
+///
+/// # Errors
+/// As [`status`].
+pub async fn status_behind(
+    client: &Client,
+    declarations: &Declarations,
+    policy: &Policy,
+    waiting: Option<PoolerWait>,
+) -> Result<Status, ViewsError> {
+    let observed = observe(client, declarations, waiting).await?;
     let mut views = Vec::new();
     for view in &observed.views {
         views.push(one(client, &observed, view, policy).await?);
@@ -213,8 +228,8 @@ async fn worth(client: &Client, view: &ObservedView<'_>, relation: &Relation) ->
     let scans: i64 = found.as_ref().map_or(Ok(0), |found| value(found, "scans"))?;
     let stored = &view.stored;
     let own = stored.scans_own.saturating_add(stored.scans_first);
-    // Statistics that began anew know nothing of earlier scans, ours included.
-    let reads = if scans >= own { scans - own } else { scans };
+    // Statistics that began anew know nothing of earlier scans, ours included; else ours may only not have arrived yet.
+    let reads = if view.is_reset { scans } else { (scans - own).max(0) };
     let query_cost = query_cost(client, relation.oid).await;
     let read_cost = cost(client, &format!("SELECT * FROM {}", relation.name)).await?;
     Ok(Worth {

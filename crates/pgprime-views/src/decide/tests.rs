@@ -1,5 +1,6 @@
 use super::*;
 use crate::declaration::Declarations;
+use crate::pressure::StandbyLag;
 
 fn view(more: &str) -> ViewDeclaration {
     let text = format!("[[views]]\nname = 'v'\nsql = 'SELECT 1'\n{more}");
@@ -25,9 +26,10 @@ fn failed(times: u32) -> ViewState {
     ViewState { failures: times, failed_at: Some(at(0)), ..fresh(-60, 1) }
 }
 
-const BUSY: Pressure = Pressure { active_share: 0.9, is_view_vacuumed: false };
-const VACUUMED: Pressure = Pressure { active_share: 0.0, is_view_vacuumed: true };
-const CALM: Pressure = Pressure { active_share: 0.1, is_view_vacuumed: false };
+const CALM: Pressure =
+    Pressure { active: 10, sessions_max: 100, standby: None, waiting: None, is_view_vacuumed: false };
+const BUSY: Pressure = Pressure { active: 51, ..CALM };
+const VACUUMED: Pressure = Pressure { is_view_vacuumed: true, ..CALM };
 
 fn refresh(reason: Reason) -> Decision {
     Decision::Refresh { reason }
@@ -107,7 +109,10 @@ fn a_budget_that_is_about_to_break_brings_forward() {
 
 #[test]
 fn pressure_holds_back_within_limits() {
-    let held = |pressure, until| Decision::Wait { until: Some(until), because: Hold::Pressure { pressure } };
+    let held = |pressure: Pressure, until| {
+        let cause = pressure.cause(&Policy::default()).unwrap();
+        Decision::Wait { until: Some(until), because: Hold::Pressure { cause } }
+    };
     let half = |minutes: i64| Timestamp::from_second(at(minutes).as_second() + 30).unwrap();
     let every = "schedule = '15m'";
     check(every, 16, &fresh(0, 5), &BUSY, &held(BUSY, half(16)));
@@ -118,6 +123,25 @@ fn pressure_holds_back_within_limits() {
     check(aged, 56, &fresh(0, 5), &BUSY, &held(BUSY, half(56)));
     check(aged, 57, &fresh(0, 5), &BUSY, &refresh(Reason::Age));
     check(every, 16, &fresh(0, 0), &BUSY, &Decision::Skip { until: Some(at(31)) });
+    // What failed waits as well, from its failure on.
+    check(every, 1, &failed(1), &BUSY, &held(BUSY, half(1)));
+    check(every, 15, &failed(1), &BUSY, &refresh(Reason::Retry));
+    check("", 1, &failed(1), &BUSY, &refresh(Reason::Retry));
+}
+
+#[test]
+fn what_holds_back_is_said() {
+    let decided = next_refresh(at(16), &fresh(0, 5), &view("schedule = '15m'"), &BUSY, &Policy::default());
+    assert_eq!(decision_text(at(16), &decided), "in 30s (held back: 51 of 50 sessions at work)");
+    let json = serde_json::to_value(&decided).unwrap();
+    let expected =
+        serde_json::json!({ "reason": "pressure", "cause": "sessions", "active": 51, "active_max": 50 });
+    assert_eq!(json["because"], expected, "{json}");
+    let standby = StandbyLag { name: "db2".to_owned(), behind: Duration::from_secs(42) };
+    let because = Hold::Pressure { cause: PressureCause::Standby(standby) };
+    let expected =
+        serde_json::json!({ "reason": "pressure", "cause": "standby", "name": "db2", "behind": "42s" });
+    assert_eq!(serde_json::to_value(because).unwrap(), expected);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'a> Database<'a> {
     }
 }
 
-async fn connect(node: &Node, database: &str, role: &str) -> Client {
+pub(crate) async fn connect(node: &Node, database: &str, role: &str) -> Client {
     let mut config: Config = node.url(database).parse().unwrap();
     let (client, connection) = config.user(role).connect(NoTls).await.unwrap();
     tokio::spawn(connection);

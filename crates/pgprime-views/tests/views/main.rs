@@ -9,4 +9,5 @@ mod metrics;
 mod privileges;
 mod refresh;
 mod scheduling;
+mod shadowed;
 mod swap;

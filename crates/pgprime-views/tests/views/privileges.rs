@@ -30,12 +30,24 @@ async fn a_role_without_privileges_is_told_what_it_needs() {
         item.action == Action::Refused && item.reason.contains("permission denied for database"),
         "{item:?}"
     );
-    database.psql(&format!("CREATE SCHEMA app; GRANT USAGE, CREATE ON SCHEMA app TO {role}")).await;
+    database
+        .psql(&format!(
+            "CREATE SCHEMA app; GRANT USAGE, CREATE ON SCHEMA app TO {role};
+             REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC",
+            database.name
+        ))
+        .await;
     for factor in ["", "2 * "] {
         let toml = toml.replace("sum(amount)", &format!("{factor}sum(amount)"));
         let applied = apply(&session, &declared(&toml), &ApplyOptions::default()).await.unwrap();
         assert_eq!(applied[0].error, None);
     }
+    // REFRESH CONCURRENTLY makes a temporary table.
+    let denied =
+        refresh(&session, &name("app.daily"), None, Reason::Asked, &Policy::default()).await.unwrap();
+    let RefreshOutcome::Failed { error, .. } = denied else { panic!("{denied:?} is not a failure") };
+    assert!(error.contains("GRANT TEMPORARY ON DATABASE"), "{error}");
+    database.psql(&format!("GRANT TEMPORARY ON DATABASE {} TO {role}", database.name)).await;
     let refreshed =
         refresh(&session, &name("app.daily"), None, Reason::Asked, &Policy::default()).await.unwrap();
     assert!(matches!(refreshed, RefreshOutcome::Refreshed(_)), "{refreshed:?}");

@@ -6,7 +6,7 @@ use pgprime_views::{
 };
 use tokio_postgres::Client;
 
-use crate::harness::{DAILY, Database, declared, name};
+use crate::harness::{DAILY, Database, connect, declared, name};
 
 async fn asked(client: &Client, view: &str) -> RefreshOutcome {
     refresh(client, &name(view), None, Reason::Asked, &Policy::default()).await.unwrap()
@@ -53,6 +53,45 @@ async fn a_refresh_is_written_down() {
         done(refresh(&database.client, &name("daily"), None, Reason::Asked, &policy).await.unwrap());
     }
     assert_eq!(history(&database.client, None, 10).await.unwrap().len(), 2);
+}
+
+/// Refreshes in a session of its own, whose counts are known when this returns.
+async fn refreshed_and_counted(database: &Database<'_>) {
+    let session = database.session().await;
+    let pid: i32 = session.query_one_scalar("SELECT pg_backend_pid()", &[]).await.unwrap();
+    done(asked(&session, "daily").await);
+    drop(session);
+    database.wait(&format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})")).await;
+    database.node.wait_for_statistics(&database.name).unwrap();
+}
+
+#[tokio::test]
+async fn reads_are_those_of_others_also_after_a_reset() {
+    let mut database = Database::new("reads").await;
+    database.made(DAILY).await;
+    // The session that made it has told its counts when it has ended.
+    database.client = database.session().await;
+    database.psql("SELECT 1").await;
+    let reads = async |database: &Database<'_>| {
+        let view = state(database, DAILY).await.views.remove(0);
+        view.worth.map(|worth| worth.reads).unwrap()
+    };
+    for expected in 1..=3 {
+        database.psql("SELECT count(*) FROM daily").await;
+        refreshed_and_counted(&database).await;
+        assert_eq!(reads(&database).await, expected);
+    }
+    database.psql("SELECT pg_stat_reset()").await;
+    assert_eq!(reads(&database).await, 0);
+    database.psql("SELECT count(*) FROM daily").await;
+    assert_eq!(reads(&database).await, 1);
+    // What refreshes did before the reset is not taken for what they did since.
+    refreshed_and_counted(&database).await;
+    refreshed_and_counted(&database).await;
+    let seen = reads(&database).await;
+    assert!(seen <= 1, "{seen}");
+    database.psql("SELECT count(*) FROM daily").await;
+    assert_eq!(reads(&database).await, seen + 1);
 }
 
 #[tokio::test]
@@ -110,6 +149,48 @@ async fn what_the_clock_or_a_function_decides_is_never_unchanged() {
         assert!(words.is_none_or(|words| hints.contains(words)), "{sql}: {hints}");
         assert_eq!(hints.is_empty(), words.is_none(), "{sql}: {hints}");
     }
+}
+
+#[tokio::test]
+async fn what_is_not_counted_is_never_unchanged() {
+    let database = Database::new("uncounted").await;
+    database.made(DAILY).await;
+    done(asked(&database.client, "daily").await);
+    assert_eq!(state(&database, DAILY).await.views[0].changes, Changes::Rows(0));
+    let role = format!("{}_loader", database.name);
+    database
+        .psql(&format!(
+            "CREATE ROLE {role} LOGIN; ALTER ROLE {role} IN DATABASE {} SET track_counts = off",
+            database.name
+        ))
+        .await;
+    let seen = state(&database, DAILY).await.views.remove(0);
+    assert_eq!(seen.changes, Changes::Unknown);
+    assert!(seen.hints.iter().any(|hint| hint.contains("track_counts is off")), "{seen:?}");
+    database.psql(&format!("DROP ROLE {role}")).await;
+    assert_eq!(state(&database, DAILY).await.views[0].changes, Changes::Rows(0));
+}
+
+#[tokio::test]
+async fn a_copy_of_the_database_has_counts_of_its_own() {
+    let database = Database::new("original").await;
+    // As many rows as will be changed in the copy, whose counts begin at nothing.
+    database.psql("CREATE TABLE few AS SELECT generate_series(1, 3) AS id").await;
+    let toml = "[[views]]\nname = 'v'\nsql = 'SELECT sum(id) AS s FROM few'";
+    database.made(toml).await;
+    done(asked(&database.client, "v").await);
+    let Database { node, name, client } = database;
+    drop(client);
+    let copy = format!("{name}_copy");
+    node.psql(
+        "postgres",
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+    )
+    .unwrap();
+    node.psql("postgres", &format!("CREATE DATABASE {copy} TEMPLATE {name}")).unwrap();
+    let copied = Database { node, client: connect(node, &copy, "postgres").await, name: copy };
+    copied.psql("UPDATE few SET id = id + 1").await;
+    assert_eq!(state(&copied, toml).await.views[0].changes, Changes::AtLeast(3));
 }
 
 #[tokio::test]

@@ -1,8 +1,14 @@
 //! What a scheduler does, and leaves, in one round after another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pgprime_views::{Decision, Hold, Policy, RefreshOutcome, Round, Scheduler, history, status};
+use jiff::Timestamp;
+use pgprime_cluster::{Cluster, ClusterOptions};
+use pgprime_views::{
+    Decision, Held, Hold, Policy, PoolerWait, PressureCause, RefreshOutcome, Round, Scheduler, decision_text,
+    history, status,
+};
 
 use crate::harness::{DAILY, Database, age, declared, name};
 
@@ -154,21 +160,91 @@ async fn a_view_dropped_by_hand_is_said_and_stops_nothing() {
     assert_eq!(refreshed(&round(&database, &toml, Policy::default()).await), ["public.daily first"]);
 }
 
+/// The only view, held back, and by what.
+async fn held(database: &Database<'_>, policy: &Policy) -> Option<PressureCause> {
+    let round = round(database, DAILY, policy.clone()).await;
+    assert!(round.outcomes.is_empty() || round.held.is_empty(), "{round:?}");
+    let cause = round.held.into_iter().next().map(|held| held.cause);
+    let seen = status(&database.client, &declared(DAILY), policy).await.unwrap().views.remove(0);
+    let said = decision_text(Timestamp::now(), &seen.next);
+    assert!(cause.as_ref().is_none_or(|cause| said.contains(&cause.to_string())), "{said}");
+    cause
+}
+
 #[tokio::test]
 async fn under_pressure_what_can_wait_does() {
-    let database = Database::new("pressed").await;
+    // Other tests' sessions are at work, too, so this one has a server of its own.
+    let cluster = Cluster::start(&ClusterOptions::default()).unwrap();
+    let database = Database::on(cluster.primary(), cluster.test_database("pressed").unwrap()).await;
+    database.made(DAILY).await;
+    database.psql("DELETE FROM orders WHERE id = 2; CREATE TABLE held (id int)").await;
+    age(&database, "16 minutes").await;
+    let policy = Policy { active_max: Some(1), ..Policy::default() };
+    let holder = database.session().await;
+    holder.batch_execute("BEGIN; LOCK TABLE held").await.unwrap();
+    // One session at work is fine, and one that thinks about its open transaction is none.
+    let mut busy = Vec::new();
+    for at_work in 1..=2 {
+        let session = database.session().await;
+        busy.push(tokio::spawn(async move { session.batch_execute("SELECT * FROM held").await }));
+        let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'held'::regclass AND NOT granted";
+        database.wait(&format!("SELECT ({waiting}) = {at_work}")).await;
+        if at_work == 1 {
+            let calm = Policy { active_max: Some(1), failures_max: 1, ..Policy::default() };
+            let seen = status(&database.client, &declared(DAILY), &calm).await.unwrap();
+            assert!(matches!(seen.views[0].next, Decision::Refresh { .. }), "{seen:?}");
+        }
+    }
+    assert_eq!(held(&database, &policy).await, Some(PressureCause::Sessions { active: 2, active_max: 1 }));
+    // A role that may not see what others do counts their transactions.
+    let role = format!("{}_app", database.name);
+    database
+        .psql(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA pgprime TO {role};
+             GRANT SELECT ON ALL TABLES IN SCHEMA pgprime TO {role}; GRANT SELECT ON daily, orders TO {role}"
+        ))
+        .await;
+    let blind = database.session_as(&role).await;
+    let seen = status(&blind, &declared(DAILY), &policy).await.unwrap();
+    assert!(matches!(seen.views[0].next, Decision::Wait { because: Hold::Pressure { .. }, .. }), "{seen:?}");
+
+    // Without a budget it waits for one round of its schedule.
+    age(&database, "15 minutes").await;
+    assert_eq!(refreshed(&round(&database, DAILY, policy).await), ["public.daily schedule"]);
+    holder.batch_execute("COMMIT").await.unwrap();
+    for session in busy {
+        session.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_standby_that_is_behind_and_clients_that_wait_are_pressure() {
+    let options =
+        ClusterOptions::default().with_replicas(1).with_setting("wal_receiver_status_interval", "1s");
+    let cluster = Cluster::start(&options).unwrap();
+    let database = Database::on(cluster.primary(), cluster.test_database("lagging").unwrap()).await;
     database.made(DAILY).await;
     database.psql("DELETE FROM orders WHERE id = 2").await;
     age(&database, "16 minutes").await;
-    // Any session at work is too much.
-    let strict = Policy { active_share_max: 0.0, ..Policy::default() };
-    let busy = database.session().await;
-    busy.batch_execute("BEGIN").await.unwrap();
-    assert!(round(&database, DAILY, strict.clone()).await.outcomes.is_empty());
-    let seen = status(&database.client, &declared(DAILY), &strict).await.unwrap();
-    assert!(matches!(seen.views[0].next, Decision::Wait { because: Hold::Pressure { .. }, .. }), "{seen:?}");
-    age(&database, "15 minutes").await;
-    assert_eq!(refreshed(&round(&database, DAILY, strict).await), ["public.daily schedule"]);
+
+    let waits = PoolerWait { pool: "shop/app".to_owned(), waited: Duration::from_secs(2) };
+    let (seen, scheduler) = (waits.clone(), Scheduler::new(declared(DAILY), Policy::default()));
+    let scheduler = scheduler.with_waiting(Arc::new(move || Some(seen.clone())));
+    let round = scheduler.round(&database.client).await.unwrap();
+    assert_eq!(round.held, [Held { view: name("daily"), cause: PressureCause::Pooler(waits) }]);
+
+    cluster.wait_for_replay().unwrap();
+    let replica = cluster.replicas()[0].psql("postgres", "SELECT pg_wal_replay_pause()");
+    replica.unwrap();
+    let policy = Policy { lag_max: Duration::from_millis(100), ..Policy::default() };
+    age(&database, "0 minutes").await;
+    database.wait("SELECT coalesce(max(replay_lag) > '200 ms', false) FROM pg_stat_replication").await;
+    let cause = held(&database, &policy).await;
+    assert!(matches!(&cause, Some(PressureCause::Standby(lag)) if !lag.name.is_empty()), "{cause:?}");
+    assert!(cause.is_some_and(|cause| cause.to_string().contains("behind")));
+    cluster.replicas()[0].psql("postgres", "SELECT pg_wal_replay_resume()").unwrap();
+    database.wait("SELECT coalesce(max(replay_lag) < '100 ms', true) FROM pg_stat_replication").await;
+    assert_eq!(refreshed(&self::round(&database, DAILY, policy).await), ["public.daily schedule"]);
 }
 
 #[tokio::test]

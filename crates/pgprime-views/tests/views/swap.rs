@@ -72,6 +72,84 @@ async fn dependents_come_along_with_all_they_have() {
     assert!(applied[0].notes.iter().any(|note| note.contains("by_hand")), "{applied:?}");
 }
 
+/// Where relations and indexes are, and what was set for them and their columns.
+const PLACES: &str = "
+    SELECT string_agg(concat_ws('|', c.relname, (SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace),
+               (SELECT reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid),
+               (SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.oid),
+               (SELECT string_agg(concat(a.attnum, coalesce(a.attstattarget, -1), a.attoptions, a.attstorage,
+                                         to_jsonb(a) ->> 'attcompression'), ',' ORDER BY a.attnum)
+                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)), E'\n' ORDER BY c.relname)
+    FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('m', 'i') AND c.relname <> 'orders_pkey'";
+
+#[tokio::test]
+async fn everything_stays_where_it_is_and_as_it_was_set() {
+    let database = Database::new("places").await;
+    let (one, two) = (format!("{}_one", database.name), format!("{}_two", database.name));
+    for space in [&one, &two] {
+        let folder: String =
+            database.ask(&format!("SELECT current_setting('data_directory') || '/{space}'")).await;
+        database.psql(&format!("COPY (SELECT 1) TO PROGRAM 'mkdir {folder}'")).await;
+        database.psql(&format!("CREATE TABLESPACE {space} LOCATION '{folder}'")).await;
+    }
+    let toml = DAILY.replace("sum(amount) AS amount", "sum(amount) AS amount, max(id)::text AS note")
+        + "indexes = ['amount']";
+    database.made(&toml).await;
+    let key: String = database
+        .ask("SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'daily'::regclass AND indisunique")
+        .await;
+    database
+        .psql(&format!(
+            "ALTER MATERIALIZED VIEW daily SET TABLESPACE {one}; ALTER INDEX {key} SET TABLESPACE {two};
+             CREATE INDEX by_hand ON daily ((amount + 1)) TABLESPACE {one}; CREATE INDEX plain ON daily (note);
+             ALTER INDEX by_hand ALTER 1 SET STATISTICS 300;
+             ALTER MATERIALIZED VIEW daily CLUSTER ON {key};
+             ALTER MATERIALIZED VIEW daily SET (toast.autovacuum_enabled = off, fillfactor = 70);
+             ALTER MATERIALIZED VIEW daily ALTER amount SET STATISTICS 500;
+             ALTER MATERIALIZED VIEW daily ALTER day SET (n_distinct = -0.5);
+             ALTER MATERIALIZED VIEW daily ALTER note SET STORAGE EXTERNAL;
+             CREATE MATERIALIZED VIEW reader TABLESPACE {two} AS SELECT day, amount FROM daily;
+             CREATE INDEX reader_day ON reader (day) TABLESPACE {one};
+             ALTER ROLE CURRENT_USER IN DATABASE {} SET default_tablespace = {two}",
+            database.name
+        ))
+        .await;
+    let before: String = database.ask(PLACES).await;
+    assert!(before.contains(&one) && before.contains(&two), "{before}");
+    let changed = declared(&toml.replace("sum(amount)", "2 * sum(amount)"));
+    // A role's limits for the statements of a service.
+    let limits = "SET statement_timeout = '10s'; SET lock_timeout = '1ms'";
+    let session = database.session().await;
+    session.batch_execute(limits).await.unwrap();
+    let applied = apply(&session, &changed, &ApplyOptions::default()).await.unwrap();
+    assert_eq!((&applied[0].error, applied[0].notes.len()), (&None, 0), "{applied:?}");
+    assert_eq!(database.ask::<String>(PLACES).await, before);
+    assert!(plan(&database.client, &changed).await.unwrap().is_done());
+    database
+        .psql(&format!("ALTER ROLE CURRENT_USER IN DATABASE {} RESET default_tablespace", database.name))
+        .await;
+}
+
+#[tokio::test]
+async fn an_index_that_could_not_be_made_in_time_is_not_taken_for_one_that_does_not_fit() {
+    let database = Database::new("slow_index").await;
+    database
+        .psql(
+            "CREATE FUNCTION slow(n numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS
+             'BEGIN PERFORM pg_sleep(current_setting(''test.pause'', true)::float8); RETURN n; END'",
+        )
+        .await;
+    database.made(DAILY).await;
+    database.psql("CREATE INDEX slowly ON daily (slow(amount))").await;
+    let changed = declared(&format!("{}timeout = '300ms'", DAILY.replace("sum(amount)", "2 * sum(amount)")));
+    let session = database.session().await;
+    session.batch_execute("SET test.pause = '1'").await.unwrap();
+    let applied = apply(&session, &changed, &ApplyOptions::default()).await.unwrap();
+    assert!(applied[0].error.as_ref().is_some_and(|error| error.contains("keep an index: ")), "{applied:?}");
+    assert!(database.ask::<bool>("SELECT to_regclass('slowly') IS NOT NULL").await);
+    assert!(plan(&database.client, &declared(DAILY)).await.unwrap().is_done());
+}
+
 #[tokio::test]
 async fn what_would_be_lost_is_refused() {
     let database = with_dependents("lost").await;
@@ -100,6 +178,14 @@ async fn what_would_be_lost_is_refused() {
         assert!(applied[0].error.as_ref().is_some_and(|error| error.contains(words)), "{applied:?}");
         database.psql(undo).await;
     }
+    let other = database.session().await;
+    other.batch_execute("CREATE TEMP VIEW mine AS SELECT * FROM daily").await.unwrap();
+    let item = plan(&database.client, &declared(&changed)).await.unwrap().items.remove(0);
+    assert!(
+        item.action == Action::Refused && item.reason.contains("temporary view of a session"),
+        "{item:?}"
+    );
+    other.batch_execute("DROP VIEW mine").await.unwrap();
     // A new definition without a column that others need leaves all as it was.
     let before: String = database.ask(PROPERTIES).await;
     let fewer = "[[views]]\nname = 'daily'\nsql = 'SELECT DISTINCT day FROM orders'";
@@ -207,4 +293,62 @@ async fn a_view_in_use_is_swapped_when_it_is_free() {
     reader.batch_execute("COMMIT").await.unwrap();
     assert_eq!(waiting.await.unwrap()[0].error, None);
     assert_eq!(name("daily").to_string(), "public.daily");
+}
+
+/// An apply of its own session, ended after this many questions by somebody else; whether it came to its end, and how many
+/// were asked meanwhile.
+async fn ended_early(database: &Database<'_>, toml: &str, questions: usize) -> (bool, usize) {
+    let session = database.session().await;
+    let pid: i32 = session.query_one_scalar("SELECT pg_backend_pid()", &[]).await.unwrap();
+    let declarations = declared(toml);
+    let applying =
+        tokio::spawn(async move { apply(&session, &declarations, &ApplyOptions::default()).await });
+    let mut asked = 0;
+    while asked < questions && !applying.is_finished() {
+        asked += database.ask::<i32>("SELECT 1").await as usize;
+    }
+    database.ask::<bool>(&format!("SELECT pg_terminate_backend({pid}) IS NOT NULL")).await;
+    let applied = applying.await.unwrap();
+    database.wait(&format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})")).await;
+    (matches!(applied, Ok(applied) if applied[0].error.is_none()), asked)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_that_is_ended_at_any_moment_leaves_one_whole_definition() {
+    let database = with_dependents("ended").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let reads = Arc::new(AtomicU64::new(0));
+    let reader = "SELECT count(*) FROM last l JOIN daily d ON d.amount = l.amount";
+    let reading = tokio::spawn(read(database.session().await, reader, Arc::clone(&stop), Arc::clone(&reads)));
+    let properties: String = database.ask(PROPERTIES).await;
+    let total: i64 = database.ask("SELECT sum(amount)::int8 FROM orders").await;
+    let (mut factor, mut whole) = (2, 0);
+    let doubled = DAILY.replace("sum(amount)", "2 * sum(amount)");
+    let (is_done, length) = ended_early(&database, &doubled, usize::MAX).await;
+    assert!(is_done && length > 0, "{length}");
+    for turn in 0..40 {
+        let next = factor % 3 + 1;
+        let changed = DAILY.replace("sum(amount)", &format!("{next} * sum(amount)"));
+        let (is_done, _) = ended_early(&database, &changed, length * turn / 30).await;
+        // The view and all that read it are of one definition, old or new, with everything that they had.
+        let sums: String = database
+            .ask(
+                "SELECT concat_ws(' ', (SELECT sum(amount)::int8 FROM daily), (SELECT sum(amount)::int8 FROM last),
+                                       (SELECT sum(amount)::int8 FROM reports.weekly))",
+            )
+            .await;
+        let of = |factor: i64| [factor * total; 3].map(|sum| sum.to_string()).join(" ");
+        assert!(sums == of(next) || (!is_done && sums == of(factor)), "turn {turn}: {sums}");
+        if sums == of(next) {
+            (factor, whole) = (next, whole + 1);
+        }
+        assert_eq!(database.ask::<String>(PROPERTIES).await, properties, "turn {turn}");
+    }
+    assert!(whole < 40, "none was ended early");
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(reading.await.unwrap(), Vec::<String>::new());
+    // What was left is removed by the next.
+    database.made(&DAILY.replace("sum(amount)", "7 * sum(amount)")).await;
+    let left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'pgprime_build'::regnamespace";
+    assert_eq!(database.ask::<i64>(left).await, 0);
 }
