@@ -16,7 +16,7 @@ use pgprime_monitor::pooler::PoolerKind;
 use pgprime_monitor::watch::{Console, Round};
 use pgprime_planner::hardware::Hardware;
 use pgprime_pooler::Handle;
-use pgprime_views::{AdminMetrics, Declarations, Figures};
+use pgprime_views::{AdminMetrics, Declarations, Figures, FiguresUnderWay};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::ApiConfig;
@@ -126,6 +126,8 @@ pub(crate) struct App {
     pub(crate) space: Memo<Arc<SpaceReport>>,
     pub(crate) views: Memo<Arc<Views>>,
     pub(crate) admin_metrics: Memo<Arc<AdminMetrics>>,
+    /// Figures that take longer than anybody waits for them.
+    pub(crate) figures_under_way: FiguresUnderWay,
     pub(crate) checklist: Memo<Arc<ChecklistReport>>,
     pub(crate) pooler_statements: Memo<Arc<PoolerStatements>>,
     /// What is happening now; sampled while the interface runs.
@@ -149,6 +151,7 @@ impl App {
             space: Memo::new(advice_kept),
             views: Memo::new(statements_kept),
             admin_metrics: Memo::new(METRICS_KEPT),
+            figures_under_way: FiguresUnderWay::default(),
             checklist: Memo::new(advice_kept),
             pooler_statements: Memo::new(statements_kept),
             live: Arc::new(Feed::new()),

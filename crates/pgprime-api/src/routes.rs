@@ -31,6 +31,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::openapi::{Shared, complete};
 
+pub use admin::AdminDocument;
+
 /// All endpoints, and their description.
 pub(crate) struct Endpoints {
     /// Those that answer at once.

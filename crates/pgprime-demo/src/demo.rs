@@ -8,7 +8,8 @@ use anyhow::bail;
 
 use crate::back_office::{BackOffice, BackOfficeReport};
 use crate::dashboard::{
-    DashboardReport, Office, PoolsWanted, RefreshesReport, Slices, ViewsReport, beside_heavy_report,
+    DashboardReport, Office, PoolsWanted, RefreshesReport, Slices, ViewsReport, asked_beside_load,
+    beside_heavy_report,
 };
 use crate::data::dataset::Dataset;
 use crate::demo_report::DemoReport;
@@ -355,10 +356,14 @@ impl Stage<'_> {
         let Some(beside) = beside_heavy_report(generator, &desk, slices, &mut observe)? else {
             return Ok(None);
         };
-        screen.line("asking the dashboard's queries of tables, views and cache");
-        let (admin_pool, queries) = (desk.admin_pool()?, desk.compare()?);
+        screen.line("asking the dashboard's queries of tables, views and cache, while the load goes on");
+        let Some(asked) = asked_beside_load(generator, &desk, slices)? else {
+            return Ok(None);
+        };
+        let meanwhile = asked.meanwhile.clone();
+        let (admin_pool, queries) = (desk.admin_pool()?, desk.compare(asked)?);
         let cache = desk.cache_name();
-        Ok(Some(DashboardReport { views, refreshes, queries, cache, admin_pool, beside }))
+        Ok(Some(DashboardReport { views, refreshes, queries, meanwhile, cache, admin_pool, beside }))
     }
 
     fn slices(&self) -> Slices {

@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 
 pub(crate) use front::Front;
 pub(crate) use kept::{CacheSection, HistorySection};
-pub(crate) use pooler::PoolerSection;
+pub(crate) use pooler::{PoolerSection, servers};
 
 /// Where the file is looked for when nobody says where.
 const DEFAULT_PATHS: [&str; 3] = ["pgprime.toml", "config/pgprime.toml", "/etc/pgprime/pgprime.toml"];
@@ -48,6 +48,8 @@ pub(crate) struct File {
     _alerts: IgnoredAny,
     #[serde(default, rename = "views")]
     _views: IgnoredAny,
+    #[serde(default, rename = "view_policy")]
+    _view_policy: IgnoredAny,
     #[serde(default, rename = "figures")]
     _figures: IgnoredAny,
 }

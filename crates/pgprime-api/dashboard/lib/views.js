@@ -20,3 +20,19 @@ export function viewStatus(row) {
   // Without a time or a limit nothing says how old it may become.
   return row.next ? ['ok', 'Fresh enough'] : ['unknown', 'Not known'];
 }
+
+/** What holds a refresh back. @param {any} because @returns {string} */
+export function pressureText(because) {
+  switch (because?.cause) {
+    case 'sessions':
+      return `${because.active} of ${because.active_max} sessions at work`;
+    case 'pooler':
+      return `clients of ${because.pool} have waited ${because.waited}`;
+    case 'standby':
+      return `standby ${because.name} is ${because.behind} behind`;
+    case 'vacuum':
+      return 'it is being vacuumed';
+    default:
+      return 'the database is busy';
+  }
+}

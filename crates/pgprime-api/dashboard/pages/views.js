@@ -2,7 +2,7 @@
 // Materialized views: how fresh, what is next, whether they are worth it. And the result cache.
 import { request } from '../api.js';
 import { ago, bytes, counted, ms, moment, number, seconds, share, words } from '../lib/format.js';
-import { viewStatus } from '../lib/views.js';
+import { pressureText, viewStatus } from '../lib/views.js';
 import { figure, plain } from '../parts/columns.js';
 import { useData } from '../parts/data.js';
 import { confirmed } from '../parts/dialog.js';
@@ -44,10 +44,9 @@ function nextText(next) {
   if (!next) return '–';
   if (next.action === 'refresh') return `now (${words(next.reason).toLowerCase()})`;
   if (next.action === 'skip') return 'skips: unchanged';
+  const pressure = `, ${pressureText(next.because)}`;
   const why =
-    { not_due: '', pressure: ', the database is busy', backoff: ', after a failure', failing: ', failing' }[
-      next.because?.reason
-    ] ?? '';
+    { not_due: '', pressure, backoff: ', after a failure', failing: ', failing' }[next.because?.reason] ?? '';
   return next.until ? `${ago(next.until)}${why}` : `on a change${why}`;
 }
 
@@ -71,7 +70,7 @@ function ViewList({ data, reload }) {
   const onRefresh = async (row) => setSaid(await refresh(row.view, reload));
   if (data.views.length === 0)
     return html`<${Empty} title="No view is declared"
-      icon="views">Declare them as files in config/views; pgprime then creates and refreshes them.<//><${Missing}
+      icon="views">Declare them in the configuration and run pgprime views apply; from then on they are refreshed.<//><${Missing}
       items=${data.missing} />`;
   const columns = [
     plain('view', 'View', { isWide: true }),

@@ -61,10 +61,14 @@ function Banner({ check }) {
   </details>`;
 }
 
-/** What a value is made of: rows of any shape. @param {{rows: any[]}} props */
-export function Details({ rows }) {
+/**
+ * What a value is made of: rows of any shape. `first` are the columns that say what a row is about.
+ * @param {{rows: any[], first?: string[], columnsMax?: number}} props
+ */
+export function Details({ rows, first = [], columnsMax = 8 }) {
   const plain = rows.map((row) => (row !== null && typeof row === 'object' ? row : { value: row }));
-  const keys = [...new Set(plain.flatMap((row) => Object.keys(row)))].slice(0, 8);
+  const all = new Set(plain.flatMap((row) => Object.keys(row)));
+  const keys = [...new Set([...first.filter((key) => all.has(key)), ...all])].slice(0, columnsMax);
   return html`<div class="table-scroll" tabindex="0" role="region" aria-label="Details"><table class="is-compact">
     <thead><tr>${keys.map(
       (key) => html`<th class=${isNumeric(plain, key) ? 'is-number' : ''}>

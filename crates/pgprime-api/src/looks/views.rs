@@ -1,7 +1,7 @@
 //! Materialized views: how fresh they are, and what their refreshes came to.
 
 use pgprime_advisor::Missing;
-use pgprime_views::{Declarations, HistoryEntry, Policy, SETUP_SQL, ViewStatus, ViewsError};
+use pgprime_views::{Declarations, HistoryEntry, PoolerWait, SETUP_SQL, ViewStatus, ViewsError};
 use serde::Serialize;
 use tokio_postgres::Client;
 
@@ -26,9 +26,15 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    pub(crate) async fn look(client: &Client, declarations: &Declarations) -> Result<Self, Problem> {
+    /// `waiting`: how long clients of the pooler wait, where that is known; it may hold refreshes back.
+    pub(crate) async fn look(
+        client: &Client,
+        declarations: &Declarations,
+        waiting: Option<PoolerWait>,
+    ) -> Result<Self, Problem> {
         let mut seen = Self::default();
-        match Box::pin(pgprime_views::status(client, declarations, &Policy::default())).await {
+        let status = pgprime_views::status_behind(client, declarations, declarations.policy(), waiting);
+        match Box::pin(status).await {
             Ok(status) => seen.views = status.views,
             Err(error) if error.is_connection_lost() => return Err(lost(&error)),
             Err(error) => seen.missing.push(missing("how fresh the views are", &error)),

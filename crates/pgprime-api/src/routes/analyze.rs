@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::extract::Json;
 use crate::limits::{REPORT_MAX, within};
+use crate::planning;
 use crate::problem::Problem;
 use crate::security::Analyst;
 
@@ -89,9 +90,10 @@ async fn answer(app: &App, question: &Question) -> Result<Analysis, Problem> {
         execution: if question.execute { Execution::Execute } else { Execution::PlanOnly },
         ..ExplainRequest::new(statement)
     };
-    let connection = app.connection().await?;
+    let (connection, note) = planning::connection(app).await?;
     let client = connection.client_local();
     let mut explained = Box::pin(explain(client, &request)).await.map_err(problem)?;
+    explained.notes.extend(note);
     let plan = PlanReport::of(&explained.document)
         .map_err(|error| Problem::unprocessable(format!("the server's plan cannot be read: {error}")))?;
     let values: Vec<Option<String>> =

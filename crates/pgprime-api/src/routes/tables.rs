@@ -9,6 +9,7 @@ use pgprime_advisor::space::{self, ReadError, SpaceOptions, SpaceReport};
 use crate::app::App;
 use crate::limits::{REPORT_MAX, within};
 use crate::looks::Indexes;
+use crate::planning;
 use crate::problem::Problem;
 use crate::security::Reader;
 
@@ -17,7 +18,7 @@ use crate::security::Reader;
     responses((status = 200, body = Indexes), (status = 401, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn indexes(State(app): State<Arc<App>>, _: Reader) -> Result<Json<Arc<Indexes>>, Problem> {
     let look = async {
-        let connection = app.connection().await?;
+        let (connection, _) = planning::connection(&app).await?;
         Indexes::look(connection.client_local()).await.map(Arc::new)
     };
     app.indexes.get(within(REPORT_MAX, look)).await.map(Json)

@@ -29,7 +29,8 @@ pub(crate) async fn views(
     let Some(declarations) = &app.services.declarations else { return Ok(Json(Views::default())) };
     let look = async {
         let connection = app.connection().await?;
-        Views::look(connection.client_local(), declarations).await.map(Arc::new)
+        let waiting = app.round().and_then(|round| round.longest_wait(app.services.stale_after));
+        Views::look(connection.client_local(), declarations, waiting).await.map(Arc::new)
     };
     let views = app.views.get(within(2 * LOOK_MAX, look)).await?;
     Ok(Json(views.for_role(caller.role)))
@@ -95,7 +96,8 @@ async fn refreshed(app: &App, view: &ViewName) -> Result<RefreshOutcome, Problem
     let client = connection.client_unwatched();
     let declaration = app.services.declarations.as_ref().and_then(|declared| declared.find(view));
     let cached = app.services.cached.as_ref().and_then(|cached| cached.connected());
-    let (reason, policy) = (Reason::Asked, Policy::default());
+    let policy = app.services.declarations.as_ref().map_or_else(Policy::default, |all| all.policy().clone());
+    let reason = Reason::Asked;
     let outcome = match cached.as_ref().and_then(|database| database.cache()) {
         Some(cache) => Box::pin(refresh_with_cache(client, view, declaration, reason, &policy, cache)).await,
         None => Box::pin(pgprime_views::refresh(client, view, declaration, reason, &policy)).await,

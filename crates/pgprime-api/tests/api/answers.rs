@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use pgprime_api::{Api, ApiConfig, Services};
 use pgprime_cluster::{Cluster, ClusterOptions};
+use pgprime_monitor::health::Direct;
 use serde_json::Value;
 
-use crate::support::{cluster, start};
+use crate::support::{cluster, config, serve, services, start};
 
 #[tokio::test]
 async fn the_guides_questions_are_answered() {
@@ -20,6 +22,23 @@ async fn the_guides_questions_are_answered() {
     let analysis = asked.json();
     assert_eq!(analysis["is_executed"], false);
     assert_eq!(analysis["plan"]["root"]["kind"], "Seq Scan");
+}
+
+#[tokio::test]
+async fn a_plan_is_that_of_the_service_and_not_of_the_admin_pool() {
+    let direct = Some(Direct::new(&config().url, Duration::from_secs(10)));
+    let services = Services { direct, ..services().await };
+    let api =
+        serve(Api::bind(ApiConfig::from_toml("listen = '127.0.0.1:0'").unwrap(), services).await.unwrap());
+    for _ in 0..3 {
+        let query = r#"{"query": "SELECT status, current_setting('work_mem') FROM quotes ORDER BY status"}"#;
+        let asked = api.post("/api/v1/monitoring/analyze-query", query).await;
+        assert_eq!(asked.status, 200, "{}", asked.body);
+        for foreign in ["64MB", "max_parallel_workers_per_gather", "of the admin pool"] {
+            assert!(!asked.body.contains(foreign), "{foreign}: {}", asked.body);
+        }
+    }
+    api.end().await;
 }
 
 #[tokio::test]

@@ -113,6 +113,11 @@ async fn views_are_refreshed_and_what_shows_them_is_new() {
     let figure = &metrics["figures"][0];
     assert_eq!((&figure["name"], &figure["error"]), (&"days".into(), &Value::Null), "{metrics}");
     assert!(figure["rows"].as_array().unwrap().len() == 10 && figure["age_s"].is_f64(), "{metrics}");
+    // As the query has them, though JSON would not mind.
+    let body = world.api.get("/api/v1/monitoring/admin/metrics").await.body;
+    assert!(body.contains(r#""rows":[{"day":0,"premium":"#), "{body}");
+    let limits = &metrics["pool"]["limits"];
+    assert!(limits["work_mem"] == "64MB" && limits["client_check_interval_ms"] == 10_000, "{limits}");
     let cache = answered(&world, "cache").await;
     assert_eq!((&cache["enabled"], &cache["labels"][0]["fills"]), (&true.into(), &1.into()), "{cache}");
 

@@ -1,4 +1,5 @@
-//! The same query three ways: over the base tables, from the view, from the cache.
+//! The same query three ways: over the base tables, from the view, from the cache. The times are taken while the load goes
+//! on; the answers are compared when it is over, as they would differ by what it writes.
 
 use std::time::Instant;
 
@@ -14,72 +15,101 @@ const RAW_TIMES: usize = 3;
 const VIEW_TIMES: usize = 15;
 const CACHE_TIMES: usize = 101;
 
-/// Asks all queries of the dashboard, one after another. Nothing may be written meanwhile, and the views must be fresh.
-pub(super) async fn compare(database: &Database) -> anyhow::Result<Vec<ComparedQuery>> {
-    let mut compared = Vec::new();
+/// How long the queries of the dashboard take, one after another, whatever goes on meanwhile.
+pub(super) async fn time(database: &Database) -> anyhow::Result<Vec<Timed>> {
+    let mut timed = Vec::new();
     for query in &DASHBOARD {
-        compared.push(one(database, query).await?);
+        let raw_us = asked(database, query.raw, RAW_TIMES).await?;
+        let view_us = asked(database, query.view, VIEW_TIMES).await?;
+        let (cache_us, not_kept) = asked_of_cache(database, query).await?;
+        timed.push(Timed { query, raw_us, view_us, cache_us, not_kept });
+    }
+    Ok(timed)
+}
+
+/// Asks all of them once more in every way and compares the answers. Nothing may be written meanwhile, and the views must be
+/// fresh.
+pub(super) async fn compare(database: &Database, timed: Vec<Timed>) -> anyhow::Result<Vec<ComparedQuery>> {
+    let mut compared = Vec::new();
+    for timed in timed {
+        let query = timed.query;
+        let raw = Answer::of(&database.admin().query(query.raw, &[]).await?);
+        let view = Answer::of(&database.admin().query(query.view, &[]).await?);
+        // What was kept before is outdated by now; the second answer is of the cache, where one is kept.
+        cached(database, query).await?;
+        let kept = answer_of(&cached(database, query).await?);
+        let equal = raw.says_the_same(&view, query.compared) && view == kept;
+        compared.push(timed.compared(raw.rows(), equal));
     }
     Ok(compared)
 }
 
-async fn one(database: &Database, query: &DashboardQuery) -> anyhow::Result<ComparedQuery> {
-    let (raw, raw_us) = asked(database, query.raw, RAW_TIMES).await?;
-    let (view, view_us) = asked(database, query.view, VIEW_TIMES).await?;
-    let kept = cached(database, query).await?;
-    let ratio = |took_us: u64| raw_us as f64 / took_us as f64;
-    Ok(ComparedQuery {
-        name: query.name.to_owned(),
-        rows: raw.rows(),
-        raw_us,
-        view_us,
-        view_ratio: ratio(view_us),
-        cache_us: kept.took_us,
-        cache_ratio: kept.took_us.map(ratio),
-        not_kept: kept.not_kept,
-        names_only: query.compared == Compared::Names,
-        equal: raw.says_the_same(&view, query.compared) && view == kept.answer,
-    })
+/// What a query took.
+#[derive(Debug)]
+pub(super) struct Timed {
+    query: &'static DashboardQuery,
+    raw_us: u64,
+    view_us: u64,
+    /// `None` where the result is not kept.
+    cache_us: Option<u64>,
+    not_kept: Option<String>,
 }
 
-/// The answer and the median time, in microseconds.
-async fn asked(database: &Database, sql: &str, times: usize) -> anyhow::Result<(Answer, u64)> {
+impl Timed {
+    fn compared(self, rows: usize, equal: bool) -> ComparedQuery {
+        let Self { query, raw_us, view_us, cache_us, not_kept } = self;
+        let ratio = |took_us: u64| raw_us as f64 / took_us as f64;
+        ComparedQuery {
+            name: query.name.to_owned(),
+            rows,
+            raw_us,
+            view_us,
+            view_ratio: ratio(view_us),
+            cache_us,
+            cache_ratio: cache_us.map(ratio),
+            not_kept,
+            names_only: query.compared == Compared::Names,
+            equal,
+        }
+    }
+}
+
+/// The median time, in microseconds.
+async fn asked(database: &Database, sql: &str, times: usize) -> anyhow::Result<u64> {
     let admin = database.admin();
-    let answer = Answer::of(&admin.query(sql, &[]).await?);
+    admin.query(sql, &[]).await?;
     let mut took_us = Vec::with_capacity(times);
     for _ in 0..times {
         let begun = Instant::now();
         admin.query(sql, &[]).await?;
         took_us.push(microseconds(begun));
     }
-    Ok((answer, median(took_us)))
+    Ok(median(took_us))
 }
 
-/// What the cache said.
-struct Kept {
-    answer: Answer,
-    /// `None` where the result is not kept.
-    took_us: Option<u64>,
-    not_kept: Option<String>,
-}
-
-async fn cached(database: &Database, query: &DashboardQuery) -> anyhow::Result<Kept> {
-    let ask = || database.cached(query.view, &[]).on(Role::Admin).named(query.name).fetch();
-    let filled = ask().await?;
+/// The median time of what is in the cache, in microseconds; or why it is not kept.
+async fn asked_of_cache(
+    database: &Database,
+    query: &DashboardQuery,
+) -> anyhow::Result<(Option<u64>, Option<String>)> {
+    let filled = cached(database, query).await?;
     if let Some(reason) = filled.not_kept() {
-        return Ok(Kept { answer: answer_of(&filled), took_us: None, not_kept: Some(reason.to_owned()) });
+        return Ok((None, Some(reason.to_owned())));
     }
     let mut took_us = Vec::with_capacity(CACHE_TIMES);
-    let mut last = filled;
     for _ in 0..CACHE_TIMES {
         let begun = Instant::now();
-        last = ask().await?;
+        let kept = cached(database, query).await?;
         took_us.push(microseconds(begun));
+        if !matches!(kept.source(), CachedSource::Memory | CachedSource::Redis) {
+            bail!("{} was asked again and again and is not in the cache: {:?}", query.name, kept.source());
+        }
     }
-    if !matches!(last.source(), CachedSource::Memory | CachedSource::Redis) {
-        bail!("{} was asked again and again and is not in the cache: {:?}", query.name, last.source());
-    }
-    Ok(Kept { answer: answer_of(&last), took_us: Some(median(took_us)), not_kept: None })
+    Ok((Some(median(took_us)), None))
+}
+
+async fn cached(database: &Database, query: &DashboardQuery) -> anyhow::Result<CachedRows> {
+    Ok(database.cached(query.view, &[]).on(Role::Admin).named(query.name).fetch().await?)
 }
 
 fn answer_of(rows: &CachedRows) -> Answer {

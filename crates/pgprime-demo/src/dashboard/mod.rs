@@ -2,6 +2,7 @@
 //! report in the admin pool does to the service.
 
 mod answer;
+mod asked;
 mod compare;
 mod heavy;
 mod keeper;
@@ -11,6 +12,7 @@ mod report;
 mod slices;
 mod views;
 
+pub(crate) use asked::asked_beside_load;
 pub(crate) use office::{Office, PoolsWanted};
 pub use report::{
     AdminPool, BesideReport, ComparedQuery, DashboardReport, DashboardView, HeavyReport, RefreshesReport,

@@ -7,8 +7,10 @@ use pgprime_client::cache::{Cache, CacheConfig, RedisConfig};
 use pgprime_client::{Access, Database, DatabaseConfig, ResultCacheConfig};
 use pgprime_views::Declarations;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
 
-use super::compare::compare;
+use super::asked::Asked;
+use super::compare::{Timed, compare, time};
 use super::keeper::Keeper;
 use super::report::{AdminPool, ComparedQuery, ViewsReport};
 use super::views;
@@ -107,12 +109,18 @@ impl Desk<'_> {
         })
     }
 
-    /// Brings the views up to date and asks the dashboard's queries in every way, at a moment in which nobody writes.
-    pub(crate) fn compare(&self) -> anyhow::Result<Vec<ComparedQuery>> {
+    /// Begins to ask the dashboard's queries in every way.
+    pub(super) fn ask(&self) -> JoinHandle<anyhow::Result<Vec<Timed>>> {
+        let database = self.database.clone();
+        self.runtime().spawn(async move { time(&database).await })
+    }
+
+    /// Brings the views up to date and compares the answers of the dashboard's queries, at a moment in which nobody writes.
+    pub(crate) fn compare(&self, asked: Asked) -> anyhow::Result<Vec<ComparedQuery>> {
         self.runtime().block_on(async {
             let Office { url, declared, .. } = self.office;
             views::refresh_all(url, declared, &self.database).await?;
-            compare(&self.database).await.context("asking the dashboard's queries")
+            compare(&self.database, asked.timed).await.context("asking the dashboard's queries")
         })
     }
 

@@ -14,8 +14,10 @@ pub struct DashboardReport {
     pub views: ViewsReport,
     /// What their scheduler did while the load ran.
     pub refreshes: RefreshesReport,
-    /// The same queries over base tables, views and cache, when nobody wrote.
+    /// The same queries over base tables, views and cache: their times while the load went on, their answers when nobody wrote.
     pub queries: Vec<ComparedQuery>,
+    /// The service while they were asked.
+    pub meanwhile: ServiceSide,
     /// Where results were kept.
     pub cache: &'static str,
     /// The pool that the queries ran in.
@@ -121,6 +123,8 @@ pub struct BesideReport {
 pub struct ServiceSide {
     /// Latencies of its requests.
     pub latency: Latency,
+    /// The 99th percentile of each slice by itself, in microseconds: how far it varies anyhow.
+    pub slices_p99_us: Vec<u64>,
     /// Requests answered, per second.
     pub requests_per_second: f64,
     /// What went wrong.
@@ -155,6 +159,7 @@ impl DashboardReport {
         text += &self.beside_text();
         text.push('\n');
         for (name, fact) in [
+            ("p99 of slices, ms", self.slices_fact()),
             ("heavy report", self.heavy_fact()),
             ("admin pool", self.pool_fact()),
             ("cache", self.cache.to_owned()),
@@ -171,13 +176,25 @@ impl DashboardReport {
 
     fn all_errors(&self) -> impl Iterator<Item = &Errors> {
         let BesideReport { without, with, report } = &self.beside;
-        [&self.refreshes.errors, &without.errors, &with.errors, &report.errors].into_iter()
+        let meanwhile = &self.meanwhile.errors;
+        [&self.refreshes.errors, meanwhile, &without.errors, &with.errors, &report.errors].into_iter()
+    }
+
+    /// The slices of both sides tell whether they differ by more than the slices of one.
+    fn slices_fact(&self) -> String {
+        let span = |side: &ServiceSide| {
+            let of = |us: Option<&u64>| us.map_or("-".to_owned(), |us| milliseconds(*us));
+            format!("{} to {}", of(side.slices_p99_us.iter().min()), of(side.slices_p99_us.iter().max()))
+        };
+        format!("{} without the report, {} beside it", span(&self.beside.without), span(&self.beside.with))
     }
 
     fn queries_text(&self) -> String {
         let rows: Vec<Vec<String>> = self.queries.iter().map(ComparedQuery::row).collect();
         let heads = ["admin dashboard, ms", "rows", "raw", "view", "", "cache", "", "answers"];
         let mut text = table(&heads, 1, &rows);
+        let rate = grouped(self.meanwhile.requests_per_second.round() as u64);
+        let _ = writeln!(text, "asked while {rate} requests/s went on; answers compared when nobody wrote");
         for query in &self.queries {
             if let Some(reason) = &query.not_kept {
                 let _ = writeln!(text, "{}: not kept: {reason}", query.name);
@@ -306,7 +323,8 @@ mod tests {
     fn side(p99_us: u64) -> ServiceSide {
         let latency =
             Latency { name: "it".into(), count: 6_700, p50_us: 300, p95_us: 800, p99_us, max_us: 31_000 };
-        ServiceSide { latency, requests_per_second: 1999.6, errors: Errors::default() }
+        let slices_p99_us = vec![p99_us - 90, p99_us + 110];
+        ServiceSide { latency, slices_p99_us, requests_per_second: 1999.6, errors: Errors::default() }
     }
 
     fn report() -> DashboardReport {
@@ -327,6 +345,7 @@ mod tests {
                 ..RefreshesReport::default()
             },
             queries: vec![query("quotes by month", 136_000, Some(12)), query("system health", 10_000, None)],
+            meanwhile: side(1_700),
             cache: "memory",
             admin_pool: AdminPool {
                 connections_max: 6,
@@ -355,12 +374,14 @@ mod tests {
 admin dashboard, ms  rows   raw  view        cache               answers
 quotes by month       216   136  5.00   27×  0.012  11,333×        equal
 system health         216  10.0  5.00  2.0×                  equal names
+asked while 2,000 requests/s went on; answers compared when nobody wrote
 system health: not kept: it reads now()
 
 service and heavy report, ms  requests   p50   p95   p99   max  requests/s
 without it                       6,700  0.30  0.80  1.50  31.0       2,000
 beside it                        6,700  0.30  0.80  4.20  31.0       2,000
 
+p99 of slices, ms   1.41 to 1.61 without the report, 4.11 to 4.31 beside it
 heavy report        6 at a time, 28 finished, 519 ms in the median, 2,366 ms at most
 admin pool          size 6, work_mem 64MB, statements 5min, locks 5s, parallel workers 0
 cache               memory

@@ -8,8 +8,9 @@ use super::office::Desk;
 use super::report::{BesideReport, ServiceSide};
 use crate::generator::{Errors, Generator, Limit, Outcome, RunOptions, Schedule, Times, Workload};
 
-/// Whether the report is beside a slice. In this order, a machine that gets steadily slower or faster is as slow in both.
-const ORDER: [bool; 4] = [false, true, true, false];
+/// Whether the report is beside a slice. In this order, a machine that gets slower or faster, steadily or ever more so, is as
+/// slow in both.
+const ORDER: [bool; 8] = [false, true, true, false, true, false, false, true];
 /// What a slice begins with and does not count: until the report is under way, or its end is over.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -26,10 +27,15 @@ pub(crate) struct Slices {
 
 impl Slices {
     fn run_options(self, number: u32) -> RunOptions {
+        RunOptions { warm_up: SETTLE, ..self.step(self.length / ORDER.len() as u32, number) }
+    }
+
+    /// The same load for this time.
+    pub(super) fn step(self, length: Duration, number: u32) -> RunOptions {
         RunOptions {
             schedule: Schedule::Open { rate: self.rate },
-            limit: Limit::Duration(self.length / ORDER.len() as u32),
-            warm_up: SETTLE,
+            limit: Limit::Duration(length),
+            warm_up: Duration::ZERO,
             seed: self.seed.wrapping_add(number.into()),
         }
     }
@@ -37,25 +43,29 @@ impl Slices {
 
 /// One kind of slices.
 #[derive(Default)]
-struct Side {
+pub(super) struct Side {
     times: Times,
+    /// Of each slice by itself, in microseconds.
+    p99_us: Vec<u64>,
     requests: u64,
     elapsed: Duration,
     errors: Errors,
 }
 
 impl Side {
-    fn add(&mut self, outcome: Outcome) {
+    pub(super) fn add(&mut self, outcome: Outcome) {
+        self.p99_us.push(outcome.times.latency("slice").p99_us);
         self.times.add(&outcome.times);
         self.requests += outcome.requests;
         self.elapsed += outcome.elapsed;
         self.errors.merge(outcome.errors);
     }
 
-    fn report(self, name: &str) -> ServiceSide {
+    pub(super) fn report(self, name: &str) -> ServiceSide {
         let seconds = self.elapsed.as_secs_f64();
         let requests_per_second = if seconds > 0.0 { self.requests as f64 / seconds } else { 0.0 };
-        ServiceSide { latency: self.times.latency(name), requests_per_second, errors: self.errors }
+        let latency = self.times.latency(name);
+        ServiceSide { latency, slices_p99_us: self.p99_us, requests_per_second, errors: self.errors }
     }
 }
 
@@ -93,8 +103,23 @@ mod tests {
     fn slices_share_the_time_and_differ_in_their_seeds() {
         let slices = Slices { rate: 100.0, length: Duration::from_secs(8), seed: 3 };
         let options = [slices.run_options(0), slices.run_options(1)];
-        assert!(matches!(options[0].limit, Limit::Duration(length) if length == Duration::from_secs(2)));
+        assert!(matches!(options[0].limit, Limit::Duration(length) if length == Duration::from_secs(1)));
         assert_ne!(options[0].seed, options[1].seed);
+    }
+
+    #[test]
+    fn neither_side_is_favoured() {
+        // Of a machine whose speed changes as these powers of time, both sides see as much.
+        for power in [0, 1, 2] {
+            let sum = |side: bool| -> usize {
+                (0_usize..)
+                    .zip(ORDER)
+                    .filter(|(_, is_beside)| *is_beside == side)
+                    .map(|(at, _)| at.pow(power))
+                    .sum()
+            };
+            assert_eq!(sum(true), sum(false), "{power}");
+        }
     }
 
     #[test]
@@ -109,6 +134,7 @@ mod tests {
         side.add(outcome());
         let report = side.report("with");
         assert!((report.requests_per_second - 15.0).abs() < 1e-9, "{report:?}");
+        assert_eq!(report.slices_p99_us.len(), 2);
         assert_eq!((report.errors.count, report.errors.samples.len()), (2, 1));
     }
 }

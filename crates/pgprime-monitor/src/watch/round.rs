@@ -1,7 +1,9 @@
 //! What one round gives.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use pgprime_views::PoolerWait;
 
 use crate::health::{HealthReport, Observation, PoolerSeen, SpaceSummary};
 
@@ -22,4 +24,21 @@ pub struct Round {
     pub space: Option<Arc<SpaceSummary>>,
     /// Declared views, as of the last look at them.
     pub views: Option<Arc<pgprime_views::Status>>,
+}
+
+impl Round {
+    /// The client that waits longest for a server, over all poolers, unless this round is older than `stale_after`. A pool
+    /// that is paused has its clients wait on purpose.
+    #[must_use]
+    pub fn longest_wait(&self, stale_after: Duration) -> Option<PoolerWait> {
+        if self.ended_at.elapsed() > stale_after {
+            return None;
+        }
+        let seen = self.poolers.iter().filter_map(|pooler| pooler.seen.as_ref().ok());
+        let waiting =
+            seen.flat_map(|report| &report.pools).filter(|pool| pool.clients_waiting > 0 && !pool.paused);
+        let longest = waiting.max_by(|one, other| one.wait_s_max.total_cmp(&other.wait_s_max))?;
+        let waited = Duration::try_from_secs_f64(longest.wait_s_max).ok()?;
+        Some(PoolerWait { pool: format!("{}/{}", longest.database, longest.user), waited })
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pgprime_advisor::space::{self, SpaceOptions};
-use pgprime_views::{Declarations, Policy, ViewsError};
+use pgprime_views::{Declarations, ViewsError};
 
 use super::beside::Beside;
 use super::caught;
@@ -232,7 +232,7 @@ async fn views_status(
 ) -> Result<pgprime_views::Status, String> {
     let connected = connect.connect().await.map_err(|down| down.text)?;
     let status =
-        pgprime_views::status(connected.connection.client(), &declarations, &Policy::default()).await;
+        pgprime_views::status(connected.connection.client(), &declarations, declarations.policy()).await;
     // A replica or a role that may not read the state of views is no failure of the views.
     status.map_err(|error| match error {
         // Its text ends with a page of SQL.

@@ -8,6 +8,7 @@ mod reload;
 mod serve;
 mod sources;
 mod system;
+mod views;
 
 pub(crate) use options::Arguments;
 pub(crate) use parts::Parts;

@@ -7,7 +7,7 @@ use pgprime_client::Target;
 use pgprime_pooler::settings::{AuthType, Config, Secret};
 use pgprime_pooler::userlist;
 
-use super::Configuration;
+use super::{Configuration, servers};
 
 /// The console's own database, and who may use it over the Unix socket without a password: the pooler's own user.
 const CONSOLE: &str = "pgbouncer";
@@ -58,6 +58,13 @@ impl Configuration {
                 path.display()
             )),
         }
+    }
+
+    /// Servers of the built-in pooler in front of the database at `url`, where the file has one.
+    pub(crate) fn servers(&self, url: Option<&str>) -> Option<u32> {
+        let path = self.path.as_deref().filter(|_| self.has_pooler() && self.file.pgbouncer.is_none())?;
+        url.filter(|url| self.is_about(url))?;
+        self.file.pooler.config(path, url).ok().as_ref().map(servers)
     }
 
     /// Whether the file says something of the built-in pooler, and wants it.

@@ -28,6 +28,13 @@ const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", 
 /// The word for the operating system's certificates in the place of a file.
 const SYSTEM_ROOTS: &str = "system";
 
+/// Servers of the largest pool: as many of its statements can be at work at once.
+pub(crate) fn servers(config: &Config) -> u32 {
+    let usual = config.settings.default_pool_size;
+    let pools = config.databases.values().chain(&config.auto_database);
+    pools.map(|database| database.pool_size.unwrap_or(usual)).max().unwrap_or(usual)
+}
+
 /// `[pooler]` as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct PoolerSection {

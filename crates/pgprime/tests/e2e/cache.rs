@@ -1,14 +1,18 @@
-//! `pgprime cache triggers`: made, told, taken away, and refused.
+//! `pgprime cache triggers` and `pgprime cache publication`: made, told, taken away, and refused.
 
 use std::process::{Command, Output, Stdio};
 
-use pgprime_cluster::free_port;
+use pgprime_cluster::{Cluster, ClusterOptions, free_port};
 
 use crate::harness::{cluster, stderr_of};
 
 fn triggers(arguments: &[&str]) -> Output {
+    cache("triggers", arguments)
+}
+
+fn cache(what: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
-    command.args(["cache", "triggers"]).args(arguments).env_remove("DATABASE_URL");
+    command.args(["cache", what]).args(arguments).env_remove("DATABASE_URL");
     command.stdin(Stdio::null()).output().unwrap()
 }
 
@@ -54,6 +58,81 @@ fn triggers_are_made_told_and_taken_away() {
 
     assert!(ask(&["--all-of", "shop", "--remove"]).status.success());
     assert_eq!(printed(&ask(&[])), printed(&none));
+}
+
+#[test]
+fn a_publication_is_made_told_and_taken_away() {
+    let cluster = Cluster::start(&ClusterOptions::default().with_setting("wal_level", "logical")).unwrap();
+    let (node, database) = (cluster.primary(), "postgres");
+    let url = node.url(database);
+    node.psql(
+        database,
+        "CREATE SCHEMA shop; CREATE TABLE shop.quotes (id int PRIMARY KEY); CREATE TABLE shop.log (line text); \
+         CREATE TABLE shop.days (day date PRIMARY KEY) PARTITION BY RANGE (day); \
+         CREATE TABLE shop.today PARTITION OF shop.days DEFAULT;",
+    )
+    .unwrap();
+    let ask = |arguments: &[&str]| cache("publication", &[&["--database-url", &url], arguments].concat());
+
+    let none = ask(&[]);
+    assert!(
+        none.status.success() && printed(&none).starts_with("No table is published"),
+        "{}",
+        printed(&none)
+    );
+    let before = ask(&["shop.quotes"]);
+    assert_eq!(
+        (before.status.code(), printed(&before).as_str()),
+        (Some(1), "shop.quotes  is not published\n")
+    );
+    let sql = ask(&["--all-of", "shop", "--print"]);
+    assert!(printed(&sql).contains("ADD TABLE ONLY shop.quotes") && !printed(&sql).contains("shop.log"));
+    assert_eq!(printed(&ask(&[])), printed(&none), "nothing has been done");
+
+    let one = ask(&["shop.today", "--install"]);
+    let expected = "shop.days   is published\nshop.today  is published\n";
+    assert_eq!((one.status.code(), printed(&one).as_str()), (Some(0), expected), "{}", stderr_of(&one));
+    let all = ask(&["--all-of", "shop", "--install"]);
+    let refused =
+        "shop.log     is not published: it has no replica identity, so its UPDATE and DELETE would fail";
+    assert_eq!(all.status.code(), Some(1));
+    assert!(printed(&all).contains(refused), "{}", printed(&all));
+    node.psql(database, "INSERT INTO shop.log VALUES ('x'); UPDATE shop.log SET line = 'y'").unwrap();
+    let all = ask(&["--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(document["needs"], serde_json::json!([]));
+    let line = serde_json::json!({ "table": "shop.quotes", "is_published": true, "is_usable": true, "trouble": null });
+    let lines = document["tables"].as_array().unwrap();
+    assert!(lines.len() == 3 && lines.contains(&line), "{document}");
+
+    assert!(ask(&["--all-of", "shop", "--remove"]).status.success());
+    assert_eq!(printed(&ask(&[])), printed(&none));
+    node.psql(database, "CREATE PUBLICATION pgprime_changes FOR TABLE shop.quotes; ALTER TABLE shop.quotes DROP CONSTRAINT quotes_pkey")
+        .unwrap();
+    let broken = ask(&[]);
+    assert!(broken.status.code() == Some(1) && printed(&broken).contains("its UPDATE and DELETE fail"));
+}
+
+#[test]
+fn a_publication_that_nobody_could_hear_is_not_made() {
+    let (node, database) = (cluster().primary(), cluster().test_database("cache").unwrap());
+    let url = node.url(&database);
+    node.psql(&database, "CREATE TABLE quotes (id int PRIMARY KEY)").unwrap();
+    let ask = |arguments: &[&str]| cache("publication", &[&["--database-url", &url], arguments].concat());
+    let refused = ask(&["quotes", "--install"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr_of(&refused).contains("set wal_level = logical"), "{}", stderr_of(&refused));
+    assert_eq!(node.psql(&database, "SELECT count(*) FROM pg_publication").unwrap(), "0");
+    assert!(printed(&ask(&[])).contains("To be heard: wal_level is replica"), "{}", printed(&ask(&[])));
+    for (arguments, word) in [
+        (vec!["--install"], "--all-of"),
+        (vec!["quotes", "--remove", "--keys-only"], "--keys-only"),
+        (vec!["nowhere", "--print"], "nowhere"),
+    ] {
+        let output = ask(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr_of(&output));
+        assert!(stderr_of(&output).contains(word), "{arguments:?}: {}", stderr_of(&output));
+    }
 }
 
 #[test]

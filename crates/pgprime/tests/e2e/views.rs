@@ -60,7 +60,45 @@ impl Setting {
 
 fn views(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
-    command.arg("views").args(arguments).env_remove("DATABASE_URL").stdin(Stdio::null()).output().unwrap()
+    command.env_remove("DATABASE_URL").env_remove("PGPRIME_CONFIG");
+    command.arg("views").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn file_and_database_are_those_of_the_other_commands() {
+    let setting = Setting::new();
+    let url = cluster().primary().url(&setting.database);
+    let pooler = "[pooler]\nauth_type = 'trust'\ndefault_pool_size = 10\nauth_file = 'users'\n";
+    let policy = "[view_policy]\nhistory_max = 1\n";
+    let text = format!("[database]\nurl = '{url}'\n{pooler}{policy}{DECLARATIONS}");
+    std::fs::write(setting.config(), &text).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgprime"));
+        command.env_remove("DATABASE_URL").env("PGPRIME_CONFIG", setting.config());
+        let output = command.arg("views").args(arguments).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &stderr_of(&output))
+    };
+    let (code, said) = run(&["apply"]);
+    assert!(code == Some(0) && said.contains("public.daily: create"), "{said}");
+    assert!(run(&["refresh", "daily"]).1.contains("refreshed in"));
+    let (code, history) = run(&["history"]);
+    assert!(code == Some(0) && history.lines().count() == 1, "{history}");
+
+    let wrong = text.replace("history_max = 1", "history_max = 0");
+    std::fs::write(setting.config(), wrong).unwrap();
+    let (code, said) = run(&["status"]);
+    assert!(
+        code == Some(2) && said.contains("pgprime.toml:8: [view_policy] history_max: give 1 to 100000"),
+        "{said}"
+    );
+    let elsewhere = Command::new(env!("CARGO_BIN_EXE_pgprime"))
+        .args(["views", "status", "--database-url", &url])
+        .env_remove("PGPRIME_CONFIG")
+        .current_dir(setting.folder.path().join(".."))
+        .output()
+        .unwrap();
+    let said = stderr_of(&elsewhere);
+    assert!(elsewhere.status.code() == Some(2) && said.contains("there is no configuration"), "{said}");
 }
 
 #[test]
@@ -120,7 +158,7 @@ fn what_an_admin_dashboard_shows() {
     let text = setting.says(&["metrics"], 1);
     for words in [
         "Admin pool: ",
-        "work_mem 64MB, 0 further processes, time 5 min, wait for a lock 5 s",
+        "work_mem 64MB, 2 times that for a hash table, 0 further processes, time 5 min,",
         "public.daily: age ",
         "Orders by day in orders (asked for now, ",
         "2025-01-01: n 10",
@@ -132,8 +170,10 @@ fn what_an_admin_dashboard_shows() {
     let document: serde_json::Value = serde_json::from_str(&setting.says(&["metrics", "--json"], 1)).unwrap();
     assert_eq!(document["figures"][0]["rows"][6], serde_json::json!({"day": "2025-01-07", "n": 10}));
     assert_eq!(document["missing"][0]["what"], "broken");
-    assert_eq!(document["views"]["views"][0]["view"], "public.daily");
-    assert_eq!(document["admin"]["limits"]["parallel_workers_max"], 0);
+    // The shape of `GET /api/v1/monitoring/admin/metrics`.
+    assert_eq!(document["views"][0]["view"], "public.daily");
+    assert_eq!(document["pool"]["limits"]["parallel_workers_max"], 0);
+    assert!(document["cache"]["labels"].is_array() && document["figures"][0]["age_s"].is_f64(), "{document}");
     std::fs::write(setting.config(), "[[figures]]\nname = 'a'\nsql = 'SELECT 1'\nevery = '1m'").unwrap();
     let output = setting.run(&["metrics"]);
     assert_eq!(output.status.code(), Some(2));
@@ -217,6 +257,14 @@ fn views_are_suggested_for_what_is_repeated() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    // What is pasted is made, and read as the suggestion says.
+    let (_, block) = text.split_once("[[views]]").unwrap();
+    std::fs::write(setting.config(), format!("[[views]]{block}")).unwrap();
+    assert!(setting.says(&["apply"], 0).contains("public.orders_by_week: create"));
+    let read = "SELECT week, count FROM orders_by_week ORDER BY week";
+    assert_eq!(psql(read), psql(statement));
+    let status = setting.says(&["status"], 0);
+    assert!(!status.contains("blocks its readers") && status.contains("next refresh: in 14m"), "{status}");
     let unknown = setting.run(&["suggest", "--statement", "SELECT 1 + 1 FROM orders"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr_of(&unknown).contains("has not counted"), "{}", stderr_of(&unknown));

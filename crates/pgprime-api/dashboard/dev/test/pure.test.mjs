@@ -8,7 +8,7 @@ import { filtered, formatSort, nextSort, parseSort, sorted, toCsv, toJson } from
 import { ofPooler, OVERVIEW_CHARTS, pointsOf, seriesNames } from '../../lib/series.js';
 import { sparkPath } from '../../lib/spark.js';
 import { oneLine, sqlTokens } from '../../lib/sql_tokens.js';
-import { viewStatus } from '../../lib/views.js';
+import { pressureText, viewStatus } from '../../lib/views.js';
 
 /** @param {(input: any) => unknown} of @param {[any, unknown][]} cases */
 function table(of, cases) {
@@ -224,6 +224,13 @@ test('views: what is due is not fresh', () => {
     [{ ...there, changes: { kind: 'rows', rows: 0 }, next: { action: 'wait' } }, ['ok', 'Up to date']],
     [{ ...there, next: { action: 'skip' } }, ['ok', 'Up to date']],
     [there, ['unknown', 'Not known']],
+  ]);
+  table(pressureText, [
+    [{ reason: 'pressure', cause: 'sessions', active: 30, active_max: 20 }, '30 of 20 sessions at work'],
+    [{ reason: 'pressure', cause: 'standby', name: 'db2', behind: '42s' }, 'standby db2 is 42s behind'],
+    [{ reason: 'pressure', cause: 'pooler', pool: 'shop/app', waited: '3s' }, 'clients of shop/app have waited 3s'],
+    [{ reason: 'pressure', cause: 'vacuum' }, 'it is being vacuumed'],
+    [{ reason: 'pressure' }, 'the database is busy'],
   ]);
 });
 

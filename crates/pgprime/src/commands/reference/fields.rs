@@ -130,6 +130,17 @@ pub(super) const SECTIONS: &[Section] = &[
         with("staleness", "{}", "what brings a refresh forward: `age_max`, `changes_max` in rows, or both"),
         with("timeout", "\"10m\"", "a refresh that takes longer is given up"),
     ]},
+    Section { name: "[view_policy]", about: "How all views are looked after: when a refresh that can wait does, and what becomes of one that fails ([views.md](views.md#when-a-view-is-refreshed)).", fields: &[
+        without("active_max", "with more sessions at work than these, refreshes wait. Where nothing is said half of `max_connections`, and no more than four fifths of the built-in pooler's servers"),
+        with("lag_max", "\"10s\"", "while a standby is further behind, refreshes wait; 100 ms to a day. It has to be more than a standby is delayed on purpose"),
+        with("wait_max", "\"1s\"", "while a client of the pooler has waited longer for a server, refreshes wait; 10 ms to an hour"),
+        with("failures_max", "5", "failures in a row from which on a view is failing; 1 to 100"),
+        with("backoff", "\"30s\"", "the pause after the first failure, doubled after each; a second to an hour"),
+        with("failing_interval", "\"6h\"", "how often a failing view is tried; a minute to a week"),
+        with("lock_timeout", "\"5s\"", "how long a refresh waits for its lock; readers queue behind it"),
+        with("poll_interval", "\"30s\"", "between two looks at the views at most; a second to an hour"),
+        with("history_max", "500", "refreshes of each view that are remembered"),
+    ]},
     Section { name: "[[figures]]", about: "Figures of the dashboard, served from the result cache.", fields: &[
         without("name", "letters, digits and `_`"),
         without("title", "what people read; the name where nothing is said"),

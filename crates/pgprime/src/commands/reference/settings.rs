@@ -51,7 +51,7 @@ mod tests {
             _ if within("api") => ApiConfig::from_toml(&text.replace("api.", "")).unwrap_err().to_string(),
             _ if within("health") => Settings::from_toml(text).unwrap_err().to_string(),
             _ if within("alerts") => AlertSettings::from_toml(text).unwrap_err().to_string(),
-            _ if within("views") => Declarations::from_toml(text).unwrap_err().to_string(),
+            _ if within("view") => Declarations::from_toml(text).unwrap_err().to_string(),
             _ if within("figures") => Figures::from_toml(text).unwrap_err().to_string(),
             _ => toml::from_str::<File>(text).unwrap_err().to_string(),
         }
@@ -115,6 +115,9 @@ mod tests {
         let views =
             |more: &str| Declarations::from_toml(&format!("[[views]]\nname = 'v'\nsql = 'SELECT 1'\n{more}"));
         assert_eq!(views(&written("[[views]]")).unwrap(), views("").unwrap());
+        let policy =
+            Declarations::from_toml(&format!("[view_policy]\n{}", written("[view_policy]"))).unwrap();
+        assert_eq!(policy, Declarations::default());
         let figures =
             |more: &str| Figures::from_toml(&format!("[[figures]]\nname = 'f'\nsql = 'SELECT 1'\n{more}"));
         assert_eq!(figures(&written("[[figures]]")).unwrap(), figures("").unwrap());

@@ -15,11 +15,13 @@ use pgprime_pooler::settings::Config;
 use pgprime_views::{Declarations, Figures};
 
 use super::options::Arguments;
-use crate::config::{CacheSection, Configuration, DatabaseSection, HistorySection};
+use crate::config::{CacheSection, Configuration, DatabaseSection, HistorySection, servers};
 use crate::history_file;
 
 /// Connections for anything else than looking, which nothing here does so far.
 const MAIN_CONNECTIONS: u32 = 2;
+/// A database that does not answer is tried again after this.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where the built-in pooler listens, as PgBouncer does.
 const POOLER_PORT: &str = "6432";
 /// A round that ended more intervals ago than these tells nothing any more.
@@ -89,6 +91,7 @@ impl Parts {
             api.listen = listen;
             api.check()?;
         }
+        let servers = pooler.as_ref().map(servers);
         Ok(Self {
             pooler,
             workers: file.pooler.workers,
@@ -99,7 +102,8 @@ impl Parts {
             alerts: AlertSettings::from_toml_in(text, configuration.folder())
                 .map_err(|error| configuration.placed(&["alerts"], error))?,
             declarations: read_views(&configuration)
-                .map_err(|error| configuration.placed(&["views"], error))?,
+                .map_err(|error| configuration.placed(&["views", "view_policy"], error))?
+                .behind(servers),
             figures: read_figures(&configuration)
                 .map_err(|error| configuration.placed(&["figures"], error))?,
             schedule: Schedule::Ours,

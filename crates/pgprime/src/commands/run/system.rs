@@ -11,15 +11,14 @@ use pgprime_monitor::health::{Direct, Place};
 use pgprime_monitor::history::{HistorySink, SeriesStore};
 use pgprime_monitor::watch::{Console, Monitor, MonitorHandle, PoolerSource, RoundSink, WatchConfig};
 use pgprime_pooler::Handle;
-use pgprime_views::{Policy, Scheduler};
 use tokio::task::JoinSet;
 
 use super::interface::Interface;
-use super::parts::{Parts, Schedule};
+use super::parts::{CONNECT_TIMEOUT, Parts, Schedule};
 use super::recorder;
 use super::sources::{BuiltIn, Watched};
+use super::views::Keeper;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What people call a pooler that is watched over its console.
 const POOLER: &str = "the pooler";
 /// Requests that are being answered at the end are waited for this long.
@@ -63,7 +62,14 @@ impl System {
             parts.history.clone(),
         ));
         if parts.schedule == Schedule::Ours && !parts.declarations.views().is_empty() {
-            background.spawn(schedule(parts.declarations.clone(), parts.url.clone(), cached.clone()));
+            let keeper = Keeper {
+                declarations: parts.declarations.clone(),
+                url: parts.url.clone(),
+                cached: cached.clone(),
+                rounds: monitor.rounds(),
+                stale_after: parts.stale_after(),
+            };
+            background.spawn(keeper.keep());
         }
         let services = Services {
             direct: Some(Direct::new(&parts.url, CONNECT_TIMEOUT)),
@@ -172,39 +178,4 @@ async fn open(database: LazyDatabase, cached: LazyDatabase) {
             tokio::time::sleep(CONNECT_TIMEOUT).await;
         }
     }
-}
-
-/// Refreshes views as they are declared, and tells the cache of it.
-async fn schedule(declarations: pgprime_views::Declarations, url: String, cached: LazyDatabase) {
-    let cache = loop {
-        match cached.get().await {
-            Ok(database) => break database.cache().cloned(),
-            Err(_) => tokio::time::sleep(CONNECT_TIMEOUT).await,
-        }
-    };
-    let scheduler = Scheduler::new(declarations, Policy::default());
-    let scheduler = match cache {
-        Some(cache) => scheduler.with_cache(cache),
-        None => scheduler,
-    };
-    let connect =
-        || async { pgprime_client::connect(&url, CONNECT_TIMEOUT).await.map(|connected| connected.client) };
-    let mut said = None;
-    scheduler
-        .run(connect, |round| match round {
-            Ok(round) => {
-                said = None;
-                for outcome in &round.outcomes {
-                    tracing::info!(?outcome, "a view was refreshed");
-                }
-            }
-            // It is tried again and again: said once, without the statements that would help.
-            Err(reason) if said.as_ref() != Some(&reason) => {
-                let line = reason.lines().next().unwrap_or_default();
-                tracing::warn!(reason = line, "views are not looked after; `pgprime views plan` says more");
-                said = Some(reason);
-            }
-            Err(_) => {}
-        })
-        .await;
 }

@@ -16,10 +16,11 @@ use pgprime_views::ViewName;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(super) what: What,
-    /// The configuration with the declarations
-    #[arg(long, global = true, value_name = "FILE", default_value = "config/pgprime.toml")]
-    pub(super) config: PathBuf,
-    /// The database with the views; on its primary
+    /// The configuration with the declarations [otherwise: pgprime.toml, config/pgprime.toml or /etc/pgprime/pgprime.toml,
+    /// where there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "PGPRIME_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// The database with the views; on its primary [otherwise: that of the configuration]
     #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     /// The Redis that instances share results in: it is told of changed views
@@ -78,6 +79,17 @@ pub(super) enum What {
         #[arg(value_name = "NAME", value_parser = ViewName::parse)]
         name: Option<ViewName>,
     },
+}
+
+impl What {
+    /// Whether it is about views that are declared: nothing can be done without a configuration.
+    pub(super) fn needs_declarations(&self) -> bool {
+        match self {
+            Self::Plan | Self::Apply | Self::Status | Self::Metrics => true,
+            Self::Refresh { names } => names.is_empty(),
+            Self::History { .. } | Self::Suggest { .. } | Self::Adopt { .. } => false,
+        }
+    }
 }
 
 impl Arguments {

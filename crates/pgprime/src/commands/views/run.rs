@@ -9,17 +9,19 @@ use pgprime_advisor::aggregates::{self, ViewOptions};
 use pgprime_advisor::indexes::Workload;
 use pgprime_advisor::slow;
 use pgprime_advisor::sql::Statement;
+use pgprime_api::AdminDocument;
 use pgprime_client::Connected;
 use pgprime_client::cache::{Cache, CacheConfig, RedisConfig};
 use pgprime_views::{
-    AdminMetrics, Applied, ApplyOptions, DeclarationError, Declarations, Figures, MetricsOptions, Policy,
-    Reason, RefreshOutcome, Scheduler, ViewName, ViewsError, adopt, adoptable, apply, apply_with_cache,
-    history, metrics_text, plan, refresh, refresh_with_cache, status,
+    AdminMetrics, Applied, ApplyOptions, Declarations, Figures, MetricsOptions, Policy, Reason,
+    RefreshOutcome, Scheduler, ViewName, ViewsError, adopt, adoptable, apply, apply_with_cache, history,
+    metrics_text, plan, refresh, refresh_with_cache, status,
 };
 use serde::Serialize;
 
 use super::options::{Arguments, What};
 use super::text;
+use crate::config::Configuration;
 use crate::database::{self, Unreachable};
 use crate::exit;
 use crate::output::{print, print_json};
@@ -31,22 +33,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
-    // A mistake in the file is said before anybody is asked for anything.
-    let declared = match &arguments.what {
-        What::History { .. } | What::Adopt { .. } | What::Suggest { .. } => Declarations::default(),
-        What::Refresh { names } if !names.is_empty() && !arguments.config.exists() => Declarations::default(),
-        _ => Declarations::read(&arguments.config).map_err(|error| in_file(arguments, error))?,
-    };
-    let figures = match arguments.what {
-        What::Metrics => Figures::read(&arguments.config).map_err(|error| in_file(arguments, error))?,
-        _ => Figures::default(),
-    };
-    let connected = database::connect(arguments.database_url()).await?;
+    let Read { url, declared, figures } = read(arguments)?;
+    let connected = database::connect(url.as_deref()).await?;
     let cache = match (&arguments.what, arguments.redis_url()) {
         (What::Apply | What::Refresh { .. }, Some(url)) => Some(shared_cache(url).await?),
         _ => None,
     };
-    let job = Job { arguments, declared, figures, connected: &connected, cache };
+    let job = Job { arguments, url, declared, figures, connected: &connected, cache };
     match job.work().await {
         Ok(is_well) => Ok(is_well),
         // Nothing is wrong with what was asked for; another is just at it.
@@ -58,22 +51,62 @@ async fn work(arguments: &Arguments) -> anyhow::Result<bool> {
     }
 }
 
-fn in_file(arguments: &Arguments, error: DeclarationError) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("the configuration {}", arguments.config.display()))
+/// What the configuration says.
+struct Read {
+    url: Option<String>,
+    declared: Declarations,
+    figures: Figures,
+}
+
+/// A mistake in the file is said before anybody is asked for anything.
+fn read(arguments: &Arguments) -> anyhow::Result<Read> {
+    let named = arguments.database_url();
+    let needs_declarations = arguments.what.needs_declarations();
+    // What is wrong with a file that is not needed is nobody's business here.
+    if named.is_some() && !needs_declarations && !matches!(arguments.what, What::Refresh { .. }) {
+        let (declared, figures) = (Declarations::default(), Figures::default());
+        return Ok(Read { url: named.map(str::to_owned), declared, figures });
+    }
+    let configuration = Configuration::load(arguments.config.as_deref())?;
+    let url = configuration.database_url(named).map(str::to_owned);
+    let Some(path) = &configuration.path else {
+        if needs_declarations {
+            anyhow::bail!(
+                "there is no configuration with views: name it with --config; it is looked for as pgprime.toml, \
+                 config/pgprime.toml and /etc/pgprime/pgprime.toml"
+            );
+        }
+        return Ok(Read { url, declared: Declarations::default(), figures: Figures::default() });
+    };
+    let declared =
+        Declarations::read(path).map_err(|error| configuration.placed(&["views", "view_policy"], error))?;
+    let declared = declared.behind(configuration.servers(url.as_deref()));
+    let figures = match arguments.what {
+        What::Metrics => {
+            Figures::read(path).map_err(|error| configuration.placed(&["figures", "cache"], error))?
+        }
+        _ => Figures::default(),
+    };
+    Ok(Read { url, declared, figures })
 }
 
 /// What an admin dashboard shows, as a service with pools of its own would show it.
 async fn metrics(
     arguments: &Arguments,
+    url: Option<&str>,
     declarations: Declarations,
     figures: Figures,
 ) -> anyhow::Result<bool> {
-    let database = database::pools(arguments.database_url(), arguments.redis_url()).await?;
+    let database = database::pools(url, arguments.redis_url()).await?;
     let options = MetricsOptions { declarations, figures, ..MetricsOptions::default() };
     let found = AdminMetrics::read(&database, &options).await;
-    show(arguments, &found, || metrics_text(&found))?;
+    // Nobody waits any more for figures that take longer: they are cancelled.
+    drop(options);
+    let (is_well, text) = (found.is_well(), metrics_text(&found));
+    let document = AdminDocument::new(found, database.report().cache);
+    show(arguments, &document, || text)?;
     database.close().await;
-    Ok(found.is_well())
+    Ok(is_well)
 }
 
 /// The results that instances share: no instance serves any from before a change.
@@ -101,6 +134,7 @@ fn explained(error: anyhow::Error, connected: &Connected) -> anyhow::Error {
 
 struct Job<'a> {
     arguments: &'a Arguments,
+    url: Option<String>,
     declared: Declarations,
     figures: Figures,
     connected: &'a Connected,
@@ -109,7 +143,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn work(&self) -> anyhow::Result<bool> {
-        let (client, policy) = (&self.connected.client, Policy::default());
+        let (client, policy) = (&self.connected.client, self.declared.policy().clone());
         match &self.arguments.what {
             What::Plan => {
                 let plan = plan(client, &self.declared).await?;
@@ -121,7 +155,10 @@ impl Job<'_> {
                 self.show(&applied, || text::applied(&applied))?;
                 Ok(applied.iter().all(|applied| applied.error.is_none()))
             }
-            What::Metrics => metrics(self.arguments, self.declared.clone(), self.figures.clone()).await,
+            What::Metrics => {
+                let (declared, figures) = (self.declared.clone(), self.figures.clone());
+                metrics(self.arguments, self.url.as_deref(), declared, figures).await
+            }
             What::Status => {
                 let status = status(client, &self.declared, &policy).await?;
                 self.show(&status, || text::status(&status))?;
@@ -156,7 +193,9 @@ impl Job<'_> {
     }
 
     async fn apply(&self) -> Result<Vec<Applied>, ViewsError> {
-        let (client, options) = (&self.connected.client, ApplyOptions::default());
+        let client = &self.connected.client;
+        let options =
+            ApplyOptions { history_max: self.declared.policy().history_max, ..ApplyOptions::default() };
         match &self.cache {
             Some(cache) => apply_with_cache(client, &self.declared, &options, cache).await,
             None => apply(client, &self.declared, &options).await,
@@ -208,7 +247,7 @@ impl Job<'_> {
         let options = ViewOptions { mean_ms_min, ..ViewOptions::default() };
         let found = aggregates::suggest(&self.connected.client, workload, &options).await;
         let found = found.map_err(|error| Unreachable::lost(self.connected, &error))?;
-        self.show(&found, || aggregates::text(&found))?;
+        self.show(&found, || aggregates::text(&found) + &text::declarations(&found))?;
         Ok(found.suggestions.is_empty())
     }
 

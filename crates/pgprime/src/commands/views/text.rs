@@ -1,9 +1,12 @@
 //! Reports for people.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use pgprime_advisor::aggregates::ViewSuggestions;
 use pgprime_views::{
-    Action, Applied, Changes, HistoryEntry, Plan, RefreshOutcome, Status, ViewName, ViewStatus, decision_text,
+    Action, Applied, Changes, HistoryEntry, Plan, RefreshOutcome, Schedule, Status, ViewName, ViewStatus,
+    decision_text, declaration,
 };
 
 pub(super) fn plan(plan: &Plan) -> String {
@@ -135,6 +138,21 @@ pub(super) fn history(entries: &[HistoryEntry]) -> String {
         let _ = writeln!(text, "{at:.0}  {view}  {reason}  {:.0} ms  {outcome}", entry.duration_ms);
     }
     or_nothing(text, "Nothing has been refreshed yet.")
+}
+
+/// Suggestions as declarations, to be pasted.
+pub(super) fn declarations(found: &ViewSuggestions) -> String {
+    if found.suggestions.is_empty() {
+        return String::new();
+    }
+    let start = "\nTo have them made and refreshed, take what you want of this into the configuration, and run `pgprime views \
+                 apply`:\n";
+    let blocks = found.suggestions.iter().map(|one| {
+        let every = Schedule::Every(Duration::from_secs_f64(one.refresh_interval_seconds.max(1.0)));
+        let name = ViewName::from_catalog("public", &one.name);
+        format!("\n{}", declaration(&name, &one.definition, &one.unique_key, &every))
+    });
+    start.to_owned() + &blocks.collect::<String>()
 }
 
 pub(super) fn names(names: &[ViewName]) -> String {
