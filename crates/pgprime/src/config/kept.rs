@@ -121,11 +121,19 @@ pub(crate) struct CacheSection {
     /// Figures in memory at most.
     #[serde(deserialize_with = "bytes")]
     memory_max: u64,
+    /// Whether to hear what other programs change, by the triggers or the publication of `pgprime cache`.
+    pub(crate) listen: bool,
 }
 
 impl Default for CacheSection {
     fn default() -> Self {
-        Self { figures_ttl: MINUTE, statements_ttl: 5 * SECOND, advice_ttl: MINUTE, memory_max: 16 << 20 }
+        Self {
+            figures_ttl: MINUTE,
+            statements_ttl: 5 * SECOND,
+            advice_ttl: MINUTE,
+            memory_max: 16 << 20,
+            listen: false,
+        }
     }
 }
 

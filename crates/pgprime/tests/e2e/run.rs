@@ -241,6 +241,25 @@ fn declared_views_are_refreshed_and_figures_served() {
 }
 
 #[test]
+fn figures_are_new_when_other_programs_have_changed_their_tables() {
+    let (node, database) = (cluster().primary(), cluster().test_database("run").unwrap());
+    let url = node.url(&database);
+    node.psql(&database, "CREATE TABLE quotes AS SELECT n AS id FROM generate_series(1, 100) n").unwrap();
+    let mut install = Command::new(env!("CARGO_BIN_EXE_pgprime"));
+    let output =
+        install.args(["cache", "triggers", "public.quotes", "--install", "--database-url", &url]).output();
+    assert!(output.as_ref().unwrap().status.success(), "{}", stderr_of(&output.unwrap()));
+
+    let config = "[pooler]\nenabled = false\n[cache]\nlisten = true\n\
+        [[figures]]\nname = 'quotes'\ntitle = 'Quotes'\nsql = 'SELECT count(*) AS quotes FROM public.quotes'\nttl = '1h'\n";
+    let running = Running::start(Some(&url), Some(config), &[]);
+    let quotes = || running.monitoring("admin/metrics")["figures"][0]["rows"][0]["quotes"].clone();
+    wait_until("the figure is there", || quotes() == 100);
+    node.psql(&database, "INSERT INTO quotes SELECT n FROM generate_series(101, 150) n").unwrap();
+    wait_until("the cache hears of it", || quotes() == 150);
+}
+
+#[test]
 fn a_database_that_is_away_is_waited_for() {
     let own = Cluster::start(&ClusterOptions::default()).unwrap();
     own.primary().stop(StopMode::Fast).unwrap();

@@ -72,7 +72,8 @@ fn read(configuration: &Configuration) -> anyhow::Result<(Settings, Option<Decla
     let settings = Settings::from_toml(&configuration.text);
     let settings = settings.map_err(|error| configuration.placed(&["health"], error))?;
     let declarations = Declarations::read(path);
-    let declarations = declarations.map_err(|error| configuration.placed(&["views", "view_policy"], error))?;
+    let declarations =
+        declarations.map_err(|error| configuration.placed(&["views", "view_policy"], error))?;
     Ok((settings, Some(declarations)))
 }
 

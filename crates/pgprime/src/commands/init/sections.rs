@@ -223,7 +223,7 @@ fn kept_section() -> String {
     format!(
         "{}# [history]\n# directory = \"/var/lib/pgprime\"\n# series_for = \"400d\"\n# series_size_max = \"256MB\"\n\
          # statements_for = \"400d\"\n# statements_size_max = \"256MB\"\n\n\
-         {}# [cache]\n# figures_ttl = \"1m\"\n# statements_ttl = \"5s\"\n# advice_ttl = \"1m\"\n# memory_max = \"16MB\"\n",
+         {}# [cache]\n# figures_ttl = \"1m\"\n# statements_ttl = \"5s\"\n# advice_ttl = \"1m\"\n# memory_max = \"16MB\"\n# listen = false\n",
         comment("How long figures and statements are kept, in how many bytes, and where."),
         comment("For how long what was asked for is shown again without asking the database."),
     )

@@ -76,6 +76,7 @@ pub(super) const SECTIONS: &[Section] = &[
         with("statements_ttl", "\"5s\"", "statistics of statements and of views; a second to an hour"),
         with("advice_ttl", "\"1m\"", "advice on indexes, reports on space, the checklist; a second to a day"),
         with("memory_max", "\"16MB\"", "what figures may take in memory; 1MB to 1TB"),
+        with("listen", "false", "whether figures are made anew as soon as other programs change their tables, where `pgprime cache triggers` or `pgprime cache publication` has them tell; then `[database] url` must be PostgreSQL's own, not a pooler's"),
     ]},
     Section { name: "[health]", about: "How the database is looked at, and from where on it is bad.", fields: &[
         with("interval", "\"10s\"", "between two looks; a second at least"),

@@ -166,6 +166,7 @@ impl Parts {
         let mut cache = ResultCacheConfig::default();
         cache.cache.memory_bytes_max = self.cache.memory_bytes_max();
         cache.cache.redis = self.redis_url.clone().map(RedisConfig::new);
+        cache.listen_url = self.cache.listen.then(|| self.url.clone());
         let mut config = self.database();
         config.redis_url = self.redis_url.clone();
         config.cache = Some(cache);
