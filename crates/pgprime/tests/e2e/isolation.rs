@@ -183,11 +183,13 @@ fn statements_of_sql_do_not_disturb_those_of_the_protocol() {
     let (database, pooler) = database_behind_pooler("sql_prepare", 1);
     run(async {
         let client = pooler.connect(&database).await;
-        client.batch_execute("PREPARE s0 AS SELECT 'by SQL'").await.unwrap();
+        // The driver's first statement is `s0`, too.
+        client.batch_execute("PREPARE s0 AS SELECT 'by SQL'; PREPARE other AS SELECT 'other'").await.unwrap();
         let statement = client.prepare("SELECT 'by protocol'").await.unwrap();
         assert_eq!(client.value("EXECUTE s0").await.unwrap(), "by SQL");
         assert_eq!(client.query_one(&statement, &[]).await.unwrap().get::<_, String>(0), "by protocol");
-        client.batch_execute("DEALLOCATE s0").await.unwrap();
+        client.batch_execute("DEALLOCATE other").await.unwrap();
+        assert!(client.value("EXECUTE other").await.is_err());
         assert_eq!(client.query_one(&statement, &[]).await.unwrap().get::<_, String>(0), "by protocol");
     });
 }
