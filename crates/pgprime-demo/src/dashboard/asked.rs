@@ -4,22 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::compare::Timed;
+use super::compare::Asked;
 use super::office::Desk;
-use super::report::ServiceSide;
 use super::slices::{Side, Slices};
 use crate::generator::{Generator, Workload};
 
 /// The load goes on for as long at a time, until all queries have been asked.
 const STEP: Duration = Duration::from_secs(1);
-
-/// What the dashboard's queries took, and the service meanwhile.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(super) timed: Vec<Timed>,
-    /// The service beside them.
-    pub(crate) meanwhile: ServiceSide,
-}
 
 /// Asks the dashboard's queries in every way and lets the load go on meanwhile. `None` when it was interrupted.
 pub(crate) fn asked_beside_load<W: Workload>(

@@ -8,7 +8,7 @@ use pgprime_client::{CachedRows, CachedSource, Database, Role};
 
 use super::answer::{Answer, Value};
 use super::queries::{Compared, DASHBOARD, DashboardQuery};
-use super::report::ComparedQuery;
+use super::report::{ComparedQuery, ServiceSide};
 
 /// How often each is asked; the median counts. The first time does not.
 const RAW_TIMES: usize = 3;
@@ -42,6 +42,14 @@ pub(super) async fn compare(database: &Database, timed: Vec<Timed>) -> anyhow::R
         compared.push(timed.compared(raw.rows(), equal));
     }
     Ok(compared)
+}
+
+/// What the dashboard's queries took, and the service meanwhile.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(super) timed: Vec<Timed>,
+    /// The service beside them.
+    pub(crate) meanwhile: ServiceSide,
 }
 
 /// What a query took.

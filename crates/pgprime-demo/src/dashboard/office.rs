@@ -9,8 +9,7 @@ use pgprime_views::Declarations;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
-use super::asked::Asked;
-use super::compare::{Timed, compare, time};
+use super::compare::{Asked, Timed, compare, time};
 use super::keeper::Keeper;
 use super::report::{AdminPool, ComparedQuery, ViewsReport};
 use super::views;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use pgprime_client::{CachedRows, CachedSource, Database, Role};
 use serde::{Serialize, Serializer};
 
-use super::row::FigureRow;
+use super::row::{FigureRow, Read};
 use super::under_way::FiguresUnderWay;
 use crate::figures::FigureDeclaration;
 
@@ -44,17 +44,6 @@ pub struct Figure {
     pub not_kept: Option<String>,
     /// Why there are no rows.
     pub error: Option<String>,
-}
-
-/// What is kept of a figure that was read.
-#[derive(Clone, Debug)]
-pub(super) struct Read {
-    rows: Arc<[FigureRow]>,
-    is_cut: bool,
-    source: CachedSource,
-    /// When its rows were asked of the database, at the latest.
-    asked: Instant,
-    not_kept: Option<String>,
 }
 
 fn each<S: Serializer>(rows: &Arc<[FigureRow]>, serializer: S) -> Result<S::Ok, S::Error> {

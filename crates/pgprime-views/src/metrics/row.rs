@@ -1,11 +1,25 @@
-//! A row of a figure as the database wrote it: the columns in the query's order, numbers digit by digit.
+//! What was read of a figure, and its rows as the database wrote it: the columns in the query's order, numbers digit by digit.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
+use pgprime_client::CachedSource;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+/// What is kept of a figure that was read.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    pub(super) rows: Arc<[FigureRow]>,
+    pub(super) is_cut: bool,
+    pub(super) source: CachedSource,
+    /// When its rows were asked of the database, at the latest.
+    pub(super) asked: Instant,
+    pub(super) not_kept: Option<String>,
+}
 
 /// One row of a figure: an object with its columns, in the order in which the query names them. A value is what the
 /// database wrote, so that no number is rounded.

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::task::AbortHandle;
 
-use super::figure::Read;
+use super::row::Read;
 
 /// The figures that are being read. Clones are the same; with the last one all of them end, and what they ask of the
 /// database is cancelled.
