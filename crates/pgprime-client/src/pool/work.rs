@@ -206,8 +206,9 @@ struct Cleaning<M: Connector> {
 async fn clean<M: Connector>(mut care: Cleaning<M>) {
     let shared = Arc::clone(&care.shared);
     let Some(connection) = care.connection.as_mut() else { return };
-    let outcome = shared.unless_closing(timeout(CLEAN_TIMEOUT, shared.connector.clean(connection))).await;
-    if !matches!(outcome, Some(Ok(true))) {
+    // Also while the pool is being closed: what was given up would go on in the database.
+    let outcome = timeout(CLEAN_TIMEOUT, shared.connector.clean(connection)).await;
+    if !matches!(outcome, Ok(true)) {
         return;
     }
     if let Some(connection) = care.connection.take() {

@@ -100,6 +100,24 @@ fn reports_end_with_the_process_that_asked() {
 }
 
 #[test]
+fn reports_given_up_at_the_end_are_cancelled() {
+    run(async {
+        let place = place();
+        let mut config = place.config();
+        // The server does not notice by itself.
+        config.admin.client_check_interval = Duration::ZERO;
+        let database = connect(config).await;
+        let admin = database.admin();
+        let report = tokio::spawn(async move { admin.query("SELECT pg_sleep(601)", &[]).await.map(drop) });
+        let running = || place.sessions("query LIKE '%pg_sleep(601)%' AND state = 'active'");
+        until("it runs", || running() == 1).await;
+        report.abort();
+        database.close().await;
+        until("it has ended", || running() == 0).await;
+    });
+}
+
+#[test]
 fn reports_do_not_fill_the_disk() {
     run(async {
         let place = place();

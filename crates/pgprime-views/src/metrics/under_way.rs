@@ -10,8 +10,8 @@ use tokio::task::AbortHandle;
 
 use super::row::Read;
 
-/// The figures that are being read. Clones are the same; with the last one all of them end, and what they ask of the
-/// database is cancelled.
+/// The figures of one database that are being read. Clones are the same; with the last one all of them end, and what they ask of
+/// it is cancelled.
 #[derive(Clone, Debug, Default)]
 pub struct FiguresUnderWay(Arc<Readings>);
 
