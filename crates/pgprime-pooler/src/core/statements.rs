@@ -189,6 +189,10 @@ impl ClientStatements {
     /// The oldest unanswered Describe is answered.
     pub(crate) fn tell(&mut self, id: StatementId, shape: Shape) {
         let Some(name) = self.described.pop_front() else { return };
+        if self.described.is_empty() {
+            // An idle client holds no buffer.
+            self.described = VecDeque::new();
+        }
         let named = if name.is_empty() { self.unnamed.as_mut() } else { self.by_name.get_mut(&name) };
         if let Some(named) = named.filter(|named| named.statement.id == id) {
             named.told = Some(shape);
