@@ -155,7 +155,7 @@ async fn slow_figures_go_on_once_and_leave_a_connection() {
     let pools = pools(&database).await;
     let slow = |name: &str| format!("[[figures]]\nname = '{name}'\nsql = 'SELECT pg_sleep(600), random()'\n");
     let figures = Figures::from_toml(&["a", "b", "c"].map(slow).concat()).unwrap();
-    let options = MetricsOptions { figures, timeout: Duration::from_millis(300), ..options() };
+    let options = MetricsOptions { figures, timeout: Duration::from_secs(3), ..options() };
     let running = |count: u32| {
         format!(
             "SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
