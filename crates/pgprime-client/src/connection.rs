@@ -34,7 +34,7 @@ pub(crate) use announce::Announcer;
 #[cfg(feature = "cache")]
 pub use announce::WriteReport;
 #[cfg(feature = "cache")]
-pub(crate) use cancel::cancel;
+pub(crate) use cancel::{KeptOpen, cancel};
 pub(crate) use executor::{Common, TRANSACTION_OVER};
 pub use rows::RowStream;
 

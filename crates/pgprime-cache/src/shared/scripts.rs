@@ -29,10 +29,13 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Scripts {
         Scripts {
-            look: Script::new(include_str!("scripts/look.lua")),
-            begin: Script::new(include_str!("scripts/begin.lua")),
-            change: Script::new(include_str!("scripts/change.lua")),
-            roll_back: Script::new(include_str!("scripts/roll_back.lua")),
+            look: Script::new(concat!(include_str!("scripts/try.lua"), include_str!("scripts/look.lua"))),
+            begin: Script::new(concat!(include_str!("scripts/try.lua"), include_str!("scripts/begin.lua"))),
+            change: Script::new(concat!(include_str!("scripts/try.lua"), include_str!("scripts/change.lua"))),
+            roll_back: Script::new(concat!(
+                include_str!("scripts/try.lua"),
+                include_str!("scripts/roll_back.lua")
+            )),
             claim: Script::new(include_str!("scripts/claim.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
         }

@@ -63,7 +63,7 @@ where
 }
 
 /// A stream that is not shut down by its writer.
-struct KeptOpen<S>(S);
+pub(crate) struct KeptOpen<S>(pub(crate) S);
 
 impl<S: AsyncRead + Unpin> AsyncRead for KeptOpen<S> {
     fn poll_read(

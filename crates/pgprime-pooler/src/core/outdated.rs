@@ -35,11 +35,10 @@ impl Core {
         body: &[u8],
         next: &[u8],
     ) -> bool {
-        let Some((_, name, _)) = frontend::bind_names(body) else { return false };
         let statements = self.clients.get(id).and_then(|client| client.statements.as_ref());
-        let Some((statement, told)) = statements.and_then(|statements| statements.find_told(name)) else {
-            return false;
-        };
+        let Some(statements) = statements.filter(|statements| statements.was_told()) else { return false };
+        let Some((_, name, _)) = frontend::bind_names(body) else { return false };
+        let Some((statement, told)) = statements.find_told(name) else { return false };
         let Some(server) = self.servers.get(server_id) else { return false };
         match server.shape_check {
             Some(ShapeCheck::Asked(_)) => return true,

@@ -141,7 +141,7 @@ pub(crate) struct ClientStatements {
     unnamed: Option<Named>,
     /// Names that the client asks to have described, in the order of the answers.
     described: VecDeque<Box<[u8]>>,
-    /// It was told what a result is like; many clients never ask.
+    /// It was told what a result is like.
     was_told: bool,
     /// What unanswered messages have changed, oldest first; an error takes back those of its request.
     unconfirmed: VecDeque<Change>,
@@ -175,10 +175,12 @@ impl ClientStatements {
 
     /// A statement and what the client was told that its result is like, if it was.
     pub(crate) fn find_told(&self, name: &[u8]) -> Option<(&Arc<Statement>, Shape)> {
-        if !self.was_told {
-            return None;
-        }
         self.named(name).and_then(|named| Some((&named.statement, named.told?)))
+    }
+
+    /// Whether the client was ever told what a result is like; many never ask.
+    pub(crate) fn was_told(&self) -> bool {
+        self.was_told
     }
 
     /// A Describe is on its way.

@@ -1,12 +1,5 @@
 -- A writer is about to commit. KEYS: tables. ARGV: writer, lease in ms, a token never used before, time to live of epochs in
 -- ms, the key that stands for all tables and lives for ever.
--- A key of another type is garbage, and as good as none; any other refusal, such as a lacking permission, is told.
-local function try(...)
-  local value = redis.pcall(...)
-  if type(value) ~= 'table' or not value.err then return value end
-  if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
-  return redis.call(...)
-end
 local time = redis.call('TIME')
 -- As a client may send this twice.
 local token = ARGV[3] .. '@' .. time[1] .. '.' .. time[2]

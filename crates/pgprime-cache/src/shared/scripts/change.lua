@@ -1,12 +1,5 @@
 -- Tables have changed. KEYS: tables. ARGV: a token never used before, time to live of epochs in ms, the key that stands for all
 -- tables and lives for ever, then for each table the writer that did it, '' for none.
--- A key of another type is garbage, and as good as none; any other refusal, such as a lacking permission, is told.
-local function try(...)
-  local value = redis.pcall(...)
-  if type(value) ~= 'table' or not value.err then return value end
-  if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
-  return redis.call(...)
-end
 -- A client may send this twice: an epoch that comes back would make valid again what was stored under it.
 local time = redis.call('TIME')
 local token = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]

@@ -1,13 +1,6 @@
 -- What holds for tables now. KEYS: generation, the key that stands for all tables, tables. ARGV: a token never used before, time to live of epochs in ms.
 -- Answer: the server's identity, time in ms, generation, then for all and for each table its epoch and the last move of its
 -- writers ('' without any).
--- A key of another type is garbage, and as good as none; any other refusal, such as a lacking permission, is told.
-local function try(...)
-  local value = redis.pcall(...)
-  if type(value) ~= 'table' or not value.err then return value end
-  if string.find(value.err, 'WRONGTYPE', 1, true) then return nil end
-  return redis.call(...)
-end
 -- A server's identity is its run id, which changes with every start, and its replication id, which changes with every promotion:
 -- what a restored snapshot says of before is void, and so is what a replica had not been told when it took over.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')

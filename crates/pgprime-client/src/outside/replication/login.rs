@@ -18,6 +18,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_postgres::{Client, Config, Connection};
 
 use crate::connect::{Address, OpenRequest, Server, classify, may_differ_by_encryption};
+use crate::connection::KeptOpen;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::tls::Tls;
@@ -118,9 +119,9 @@ async fn dial(address: &Address) -> io::Result<Wire> {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Box::new(Plain(stream))
+            Box::new(KeptOpen(stream))
         }
-        Address::Unix(path) => Box::new(Plain(UnixStream::connect(path).await?)),
+        Address::Unix(path) => Box::new(KeptOpen(UnixStream::connect(path).await?)),
     })
 }
 
@@ -131,36 +132,10 @@ async fn drive(connection: Connection<Lent, Lent>) {
     }
 }
 
-/// A stream without TLS.
-struct Plain<S>(S);
-
-impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Plain<S> {
+/// Without TLS. Who is lent a stream does not end it.
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for KeptOpen<S> {
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Plain<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Plain<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
